@@ -1,0 +1,192 @@
+"""Pinhole cameras with lens distortion.
+
+Axes
+----
+Camera frame: x right, y down, z forward, metres. World frame: right-handed, z up, metres.
+Extrinsics map world to camera: ``X_cam = R @ X_world + t``; the camera centre is ``-R.T @ t``.
+Pixels: u right, v down, and the *centre* of the top-left pixel is (0, 0).
+
+Distortion has OpenCV's order (k1, k2, p1, p2, k3) and model, on the normalised plane x = X/Z, y = Y/Z:
+``x' = x (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2 x²)``, and for y with p1 and p2 swapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from posemill.arrays import Points2, Points3
+from posemill.errors import InputError
+
+__all__ = ["Camera", "distort", "undistort"]
+
+
+def distort(xy: np.ndarray, dist: np.ndarray) -> np.ndarray:
+    """Ideal to distorted points on the normalised plane; (..., 2) and (5,)."""
+    k1, k2, p1, p2, k3 = dist
+    x, y = xy[..., 0], xy[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack(
+        [
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+        ],
+        -1,
+    )
+
+
+def _jacobian(xy: np.ndarray, dist: np.ndarray) -> np.ndarray:
+    """Derivative of :func:`distort`, (..., 2, 2)."""
+    k1, k2, p1, p2, k3 = dist
+    x, y = xy[..., 0], xy[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    slope = 2 * (k1 + r2 * (2 * k2 + 3 * r2 * k3))
+    xx = radial + x * x * slope + 2 * p1 * y + 6 * p2 * x
+    yy = radial + y * y * slope + 6 * p1 * y + 2 * p2 * x
+    xy_ = x * y * slope + 2 * p1 * x + 2 * p2 * y
+    return np.stack([np.stack([xx, xy_], -1), np.stack([xy_, yy], -1)], -2)
+
+
+def undistort(xy: np.ndarray, dist: np.ndarray, *, iterations: int = 12) -> np.ndarray:
+    """Invert :func:`distort` by Newton's method; NaN where it has no solution near the point.
+
+    Strong barrel distortion folds the plane: beyond the fold a pixel belongs to no ray, and the answer is NaN
+    rather than a ray that happens to be near.
+    """
+    if not np.any(dist):
+        return np.array(xy, dtype=np.float64)
+    target = np.asarray(xy, dtype=np.float64)
+    guess = target.copy()
+    with np.errstate(all="ignore"):
+        for _ in range(iterations):
+            residual = distort(guess, dist) - target
+            j = _jacobian(guess, dist)
+            det = j[..., 0, 0] * j[..., 1, 1] - j[..., 0, 1] * j[..., 1, 0]
+            dx = (j[..., 1, 1] * residual[..., 0] - j[..., 0, 1] * residual[..., 1]) / det
+            dy = (j[..., 0, 0] * residual[..., 1] - j[..., 1, 0] * residual[..., 0]) / det
+            guess = guess - np.stack([dx, dy], -1)
+        bad = ~(np.abs(distort(guess, dist) - target).max(-1) < 1e-9)
+    return np.where(bad[..., None], np.nan, guess)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera of fixed intrinsics, with or without a place in the world.
+
+    Attributes
+    ----------
+    width, height
+        Image size in pixels, of the upright picture as shown.
+    K
+        (3, 3) intrinsic matrix in pixels.
+    dist
+        (5,) OpenCV distortion k1, k2, p1, p2, k3.
+    R, t
+        World to camera, (3, 3) and (3,) in metres; None if the camera's place is unknown.
+    intrinsics_source
+        ``calibration``, ``sheet`` (focal length or field of view given) or ``prior`` (a stated assumption).
+    focal_sigma
+        Relative standard deviation of the focal length (0.25 for the prior).
+    """
+
+    width: int
+    height: int
+    K: np.ndarray
+    dist: np.ndarray
+    R: np.ndarray | None = None
+    t: np.ndarray | None = None
+    intrinsics_source: str = "calibration"
+    focal_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        k = np.asarray(self.K, dtype=np.float64)
+        dist = np.asarray(self.dist, dtype=np.float64).reshape(-1)
+        if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
+            raise InputError(f"camera matrix: expected a finite 3x3 with positive focal lengths, got {k.tolist()}")
+        if dist.shape == (4,):
+            dist = np.append(dist, 0.0)
+        if dist.shape != (5,) or not np.isfinite(dist).all():
+            raise InputError(f"distortion: expected 4 or 5 finite values (k1 k2 p1 p2 [k3]), got {dist.tolist()}")
+        object.__setattr__(self, "K", k)
+        object.__setattr__(self, "dist", dist)
+        if (self.R is None) != (self.t is None):
+            raise InputError("extrinsics: expected both R and t or neither, got one")
+        if self.R is not None and self.t is not None:
+            r, t = np.asarray(self.R, dtype=np.float64), np.asarray(self.t, dtype=np.float64).reshape(-1)
+            if r.shape != (3, 3) or not np.allclose(r @ r.T, np.eye(3), atol=1e-5) or np.linalg.det(r) < 0:
+                raise InputError(f"extrinsics: expected R a 3x3 proper rotation, got {r.tolist()}")
+            if t.shape != (3,) or not np.isfinite(t).all():
+                raise InputError(f"extrinsics: expected t three finite metres, got {t.tolist()}")
+            object.__setattr__(self, "R", r)
+            object.__setattr__(self, "t", t)
+
+    @classmethod
+    def from_focal(cls, width: int, height: int, focal_px: float, *, source: str, sigma: float) -> Camera:
+        """Square pixels, principal point at the image centre, no distortion."""
+        k = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+        return cls(width, height, k, np.zeros(5), intrinsics_source=source, focal_sigma=sigma)
+
+    @classmethod
+    def prior(cls, width: int, height: int) -> Camera:
+        """Return the stated assumption for an unknown camera: focal length = the longer side (53 degrees), sigma 25 %."""
+        return cls.from_focal(width, height, float(max(width, height)), source="prior", sigma=0.25)
+
+    @property
+    def in_world(self) -> bool:
+        """Whether the camera's place in the world is known."""
+        return self.R is not None
+
+    @property
+    def focal_px(self) -> float:
+        """Geometric mean of the two focal lengths."""
+        return float(np.sqrt(self.K[0, 0] * self.K[1, 1]))
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Camera centre in the world, (3,) metres."""
+        r, t = self._extrinsics()
+        return -r.T @ t
+
+    def _extrinsics(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.R is None or self.t is None:
+            raise InputError("this camera's place in the world is unknown; give a calibration with extrinsics")
+        return self.R, self.t
+
+    def world_to_camera(self, points: Points3) -> Points3:
+        """(..., J, 3) metres, world to camera frame."""
+        r, t = self._extrinsics()
+        return points @ r.T + t
+
+    def camera_to_world(self, points: Points3) -> Points3:
+        """(..., J, 3) metres, camera to world frame."""
+        r, t = self._extrinsics()
+        return (points - t) @ r
+
+    def project(self, points: Points3) -> Points2:
+        """Camera-frame metres (..., J, 3) to pixels (..., J, 2); NaN for points not in front of the camera."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            xy = points[..., :2] / points[..., 2:]
+            uv = distort(xy, self.dist) @ self.K[:2, :2].T + self.K[:2, 2]
+        return np.where(points[..., 2:] > 1e-6, uv, np.nan)
+
+    def normalise(self, pixels: Points2) -> Points2:
+        """Pixels (..., J, 2) to the undistorted normalised plane x = X/Z, y = Y/Z."""
+        xy = (pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        return undistort(xy, self.dist)
+
+    def cropped(self, x0: float, y0: float, width: int, height: int) -> Camera:
+        """Return the camera of the window whose top-left pixel is (x0, y0)."""
+        k = self.K.copy()
+        k[:2, 2] -= (x0, y0)
+        return replace(self, width=width, height=height, K=k)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """Return the camera of the picture scaled to width x height (pixel centres at integers: u' = (u + ½) s - ½)."""
+        sx, sy = width / self.width, height / self.height
+        k = np.diag([sx, sy, 1.0]) @ self.K
+        k[0, 2] += (sx - 1) / 2
+        k[1, 2] += (sy - 1) / 2
+        return replace(self, width=width, height=height, K=k)
