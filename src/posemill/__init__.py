@@ -1,2 +1,1 @@
 """posemill: from videos of a moving person to 3D animation in world coordinates."""
-

@@ -19,7 +19,7 @@ import numpy as np
 from posemill.arrays import Points2, Points3
 from posemill.errors import InputError
 
-__all__ = ["Camera", "distort", "undistort"]
+__all__ = ["Camera", "distort", "fold_radius", "undistort"]
 
 
 def distort(xy: np.ndarray, dist: np.ndarray) -> np.ndarray:
@@ -50,8 +50,21 @@ def _jacobian(xy: np.ndarray, dist: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([xx, xy_], -1), np.stack([xy_, yy], -1)], -2)
 
 
-def undistort(xy: np.ndarray, dist: np.ndarray, *, iterations: int = 12) -> np.ndarray:
-    """Invert :func:`distort` by Newton's method; NaN where it has no solution near the point.
+def fold_radius(dist: np.ndarray) -> float:
+    """Radius on the normalised plane where radial distortion stops growing and the image folds back; inf if never.
+
+    The smallest positive root of d/dr (r + k1 r³ + k2 r⁵ + k3 r⁷).
+    """
+    k1, k2, _, _, k3 = dist
+    # In 1/r² the polynomial has leading coefficient 1, so that vanishing distortion divides by nothing.
+    roots = np.roots([1.0, 3 * k1, 5 * k2, 7 * k3])
+    inverse = roots[np.abs(roots.imag) <= 1e-9 * np.maximum(np.abs(roots), 1e-9)].real
+    greatest = inverse.max(initial=0.0)
+    return float(1 / np.sqrt(greatest)) if greatest > 1e-12 else float("inf")
+
+
+def undistort(xy: np.ndarray, dist: np.ndarray, *, iterations: int = 50) -> np.ndarray:
+    """Invert :func:`distort` by Newton's method; NaN where it has no solution.
 
     Strong barrel distortion folds the plane: beyond the fold a pixel belongs to no ray, and the answer is NaN
     rather than a ray that happens to be near.
@@ -59,17 +72,31 @@ def undistort(xy: np.ndarray, dist: np.ndarray, *, iterations: int = 12) -> np.n
     if not np.any(dist):
         return np.array(xy, dtype=np.float64)
     target = np.asarray(xy, dtype=np.float64)
-    guess = target.copy()
+    fold = fold_radius(dist)
+    guess = _within(target, 0.9 * fold)
+    residual = distort(guess, dist) - target
     with np.errstate(all="ignore"):
         for _ in range(iterations):
-            residual = distort(guess, dist) - target
             j = _jacobian(guess, dist)
             det = j[..., 0, 0] * j[..., 1, 1] - j[..., 0, 1] * j[..., 1, 0]
             dx = (j[..., 1, 1] * residual[..., 0] - j[..., 0, 1] * residual[..., 1]) / det
             dy = (j[..., 0, 0] * residual[..., 1] - j[..., 1, 0] * residual[..., 0]) / det
-            guess = guess - np.stack([dx, dy], -1)
-        bad = ~(np.abs(distort(guess, dist) - target).max(-1) < 1e-9)
-    return np.where(bad[..., None], np.nan, guess)
+            # Steps stay inside the fold: outside it there are solutions too, of rays that no lens shows there.
+            guess = _within(guess - np.stack([dx, dy], -1), fold)
+            residual = distort(guess, dist) - target
+            if not np.any(np.abs(residual) > 1e-13):
+                break
+        solved = np.abs(residual).max(-1) < 1e-9
+    return np.where(solved[..., None], guess, np.nan)
+
+
+def _within(xy: np.ndarray, radius: float) -> np.ndarray:
+    """Pull points (..., 2) that are farther than ``radius`` from the axis back onto that circle."""
+    if np.isinf(radius):
+        return xy
+    length = np.linalg.norm(xy, axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(length > radius, xy * (radius / length), xy)
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,10 @@ class Camera:
         dist = np.asarray(self.dist, dtype=np.float64).reshape(-1)
         if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
             raise InputError(f"camera matrix: expected a finite 3x3 with positive focal lengths, got {k.tolist()}")
+        if not np.array_equal(k[2], (0.0, 0.0, 1.0)) or k[1, 0] != 0:
+            raise InputError(f"camera matrix: expected [[fx, s, cx], [0, fy, cy], [0, 0, 1]], got {k.tolist()}")
+        if self.width <= 0 or self.height <= 0:
+            raise InputError(f"image size: expected positive width and height, got {self.width} x {self.height}")
         if dist.shape == (4,):
             dist = np.append(dist, 0.0)
         if dist.shape != (5,) or not np.isfinite(dist).all():
@@ -131,7 +162,7 @@ class Camera:
 
     @classmethod
     def prior(cls, width: int, height: int) -> Camera:
-        """Return the stated assumption for an unknown camera: focal length = the longer side (53 degrees), sigma 25 %."""
+        """Return the assumption for an unknown camera: focal length = the longer side (53 degrees), sigma 25 %."""
         return cls.from_focal(width, height, float(max(width, height)), source="prior", sigma=0.25)
 
     @property
@@ -166,11 +197,15 @@ class Camera:
         return (points - t) @ r
 
     def project(self, points: Points3) -> Points2:
-        """Camera-frame metres (..., J, 3) to pixels (..., J, 2); NaN for points not in front of the camera."""
-        with np.errstate(invalid="ignore", divide="ignore"):
+        """Camera-frame metres (..., J, 3) to pixels (..., J, 2).
+
+        NaN for points that are not in front of the camera, or beyond the fold of its distortion.
+        """
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             xy = points[..., :2] / points[..., 2:]
             uv = distort(xy, self.dist) @ self.K[:2, :2].T + self.K[:2, 2]
-        return np.where(points[..., 2:] > 1e-6, uv, np.nan)
+            seen = (points[..., 2] > 1e-6) & (np.hypot(xy[..., 0], xy[..., 1]) <= fold_radius(self.dist))
+        return np.where(seen[..., None], uv, np.nan)
 
     def normalise(self, pixels: Points2) -> Points2:
         """Pixels (..., J, 2) to the undistorted normalised plane x = X/Z, y = Y/Z."""

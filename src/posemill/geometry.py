@@ -30,10 +30,11 @@ def rotation_between(a: Vector3, b: Vector3) -> Matrix3:
     """
     a, b = np.broadcast_arrays(unit(a), unit(b))
     k = skew(np.cross(a, b))
-    c = np.sum(a * b, -1)[..., None, None]
+    # |a + b|²/2 is 1 + cos without the cancellation near opposite vectors.
+    one_plus_cos = 0.5 * np.sum((a + b) ** 2, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.eye(3) + k + k @ k / (1 + c)
-    opposite = c[..., 0, 0] < -1 + 1e-9
+        r = np.eye(3) + k + k @ k / one_plus_cos[..., None, None]
+    opposite = one_plus_cos < 1e-20
     if np.any(opposite):
         least = np.eye(3)[np.argmin(np.abs(a), -1)]
         axis = unit(np.cross(a, least))
@@ -52,7 +53,7 @@ def procrustes(
     Parameters
     ----------
     source, target
-        (..., J, 3) in the same unit. Finite; mask unknown joints with ``weights`` 0.
+        (..., J, 3) in the same unit. Joints of weight 0 may be NaN.
     weights
         (..., J), default 1.
     scale
@@ -61,9 +62,15 @@ def procrustes(
     Returns
     -------
     R (..., 3, 3), t (..., 3), s (...)
+        NaN where all weights are 0 or a weighted joint is not finite.
     """
     w = np.ones(source.shape[:-1]) if weights is None else np.broadcast_to(weights, source.shape[:-1])
-    total = w.sum(-1)[..., None]
+    used = (w > 0)[..., None]
+    source, target = np.where(used, source, 0.0), np.where(used, target, 0.0)
+    known = (w > 0).any(-1) & np.isfinite(source).all((-1, -2)) & np.isfinite(target).all((-1, -2))
+    source = np.where(known[..., None, None], source, 0.0)
+    target = np.where(known[..., None, None], target, 0.0)
+    total = np.where(known, w.sum(-1), 1.0)[..., None]
     mean_x = (w[..., None] * source).sum(-2) / total
     mean_y = (w[..., None] * target).sum(-2) / total
     x, y = source - mean_x[..., None, :], target - mean_y[..., None, :]
@@ -75,7 +82,8 @@ def procrustes(
     size = (w[..., None] * x**2).sum((-1, -2))
     factor = (d * s).sum(-1) / np.where(size > 0, size, 1.0) if scale else np.ones_like(size)
     t = mean_y - factor[..., None] * (r @ mean_x[..., None])[..., 0]
-    return r, t, factor
+    unknown = np.where(known, 0.0, np.nan)
+    return r + unknown[..., None, None], t + unknown[..., None], factor + unknown
 
 
 def align(source: Points3, target: Points3, *, weights: PerJoint | None = None, scale: bool = True) -> Points3:

@@ -19,8 +19,9 @@ import numpy as np
 
 from posemill.arrays import Flags, PerJoint
 from posemill.errors import InputError
+from posemill.geometry import unit
 
-__all__ = ["JOINT_SETS", "LIMBS", "JointSet", "convert", "converter", "joint_set"]
+__all__ = ["JOINT_SETS", "LIMBS", "JointSet", "bone_lengths", "convert", "converter", "joint_set", "normalise_pose"]
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ JOINT_SETS: dict[str, JointSet] = {
             """pelvis right_hip<pelvis right_knee<right_hip right_ankle<right_knee right_toe_base<right_ankle
             right_toe_site<right_toe_base left_hip<pelvis left_knee<left_hip left_ankle<left_knee
             left_toe_base<left_ankle left_toe_site<left_toe_base spine_base<pelvis spine<spine_base thorax<spine
-            neck_nose<thorax head_top<neck_nose left_clavicle<thorax left_shoulder<left_clavicle
+            neck_nose<thorax head_top<neck_nose left_clavicle<spine left_shoulder<left_clavicle
             left_elbow<left_shoulder left_wrist<left_elbow left_wrist_end<left_wrist left_thumb<left_wrist_end
-            left_hand<left_wrist left_hand_end<left_hand right_clavicle<thorax right_shoulder<right_clavicle
+            left_hand<left_wrist left_hand_end<left_hand right_clavicle<spine right_shoulder<right_clavicle
             right_elbow<right_shoulder right_wrist<right_elbow right_wrist_end<right_wrist
             right_thumb<right_wrist_end right_hand<right_wrist right_hand_end<right_hand""",
         ),
@@ -212,7 +213,10 @@ _OVERRIDES: dict[tuple[str, str], dict[str, Mapping[str, float]]] = {
     ("halpe26", "h36m17"): {"spine": {"neck": 0.5, "pelvis": 0.5}},
     ("h36m17", "coco17"): {"nose": {"neck_nose": 1.0}},
     ("h36m17", "openpose18"): {"nose": {"neck_nose": 1.0}},
-    ("mpi_inf_3dhp28", "h36m17"): {"thorax": {"neck": 1.0}},
+    ("openpose18", "h36m17"): {
+        "thorax": _SHOULDERS,
+        "head_top": {"nose": 2.0, "left_shoulder": -0.5, "right_shoulder": -0.5},
+    },
 }
 
 
@@ -276,14 +280,49 @@ def convert(
     missing = np.isnan(matrix).any(axis=1)
     weights = np.where(missing[:, None], 0.0, matrix)
     used = weights != 0
-    valid = np.isfinite(points).all(-1) if valid is None else valid
-    score = np.ones(points.shape[:-1]) if score is None else score
-    sigma = np.full(points.shape[:-1], np.nan) if sigma is None else sigma
-    valid_out = ~((~valid[..., None, :]) & used).any(-1) & ~missing
-    clean = np.where(valid[..., None], points, 0.0)
+    flags = np.isfinite(points).all(-1) if valid is None else valid
+    scores = np.ones(points.shape[:-1]) if score is None else score
+    sigmas = np.full(points.shape[:-1], np.nan) if sigma is None else sigma
+    valid_out = ~((~flags[..., None, :]) & used).any(-1) & ~missing
+    clean = np.where(flags[..., None], points, 0.0)
     points_out = np.einsum("oi,...id->...od", weights, clean)
     points_out = np.where(valid_out[..., None], points_out, np.nan)
-    score_out = np.where(valid_out, np.min(np.where(used, score[..., None, :], np.inf), axis=-1), 0.0)
-    sigma_out = np.sqrt(np.einsum("oi,...i->...o", weights**2, np.where(valid, sigma, 0.0) ** 2))
-    sigma_out = np.where(valid_out, sigma_out, np.nan)
+    score_out = np.where(valid_out, np.min(np.where(used, scores[..., None, :], np.inf), axis=-1), 0.0)
+    # Only the sigmas that enter a joint may make its own unknown (0 * NaN is NaN).
+    known = np.isfinite(sigmas)
+    sigma_out = np.sqrt(np.einsum("oi,...i->...o", weights**2, np.where(known, sigmas, 0.0) ** 2))
+    sigma_known = ~((~known[..., None, :]) & used).any(-1)
+    sigma_out = np.where(valid_out & sigma_known, sigma_out, np.nan)
     return points_out, valid_out, score_out, sigma_out
+
+
+def bone_lengths(joints: np.ndarray, joints_of: str = "h36m17") -> np.ndarray:
+    """Distance from parent to child of each bone: (..., J, D) to (..., B), NaN where an end is unknown."""
+    parent, child = np.array(joint_set(joints_of).bones).T
+    return np.linalg.norm(joints[..., child, :] - joints[..., parent, :], axis=-1)
+
+
+def normalise_pose(joints: np.ndarray, lengths: np.ndarray, joints_of: str = "h36m17") -> np.ndarray:
+    """Give a pose the bone lengths of its person; every bone keeps its direction.
+
+    Joints are set from the root outwards: ``child = parent + length * unit(observed child - observed parent)``.
+
+    Parameters
+    ----------
+    joints
+        (..., J, 3), any unit and frame; NaN where unknown.
+    lengths
+        (..., B) in the unit wanted, in the order of :attr:`JointSet.bones`.
+
+    Returns
+    -------
+    (..., J, 3). The root stays where it is. A joint is NaN where it, or a joint between it and the root, is unknown.
+    """
+    out = np.array(joints, dtype=np.float64)
+    bones = joint_set(joints_of).bones
+    if any(parent > child for parent, child in bones):
+        raise InputError(f"{joints_of}: expected parents before children, as in h36m17; its tree is for drawing only")
+    for bone, (parent, child) in enumerate(bones):
+        direction = unit(joints[..., child, :] - joints[..., parent, :])
+        out[..., child, :] = out[..., parent, :] + lengths[..., bone, None] * direction
+    return out

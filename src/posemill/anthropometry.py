@@ -1,0 +1,50 @@
+"""How large a person appears, from the lengths of body segments.
+
+Segment lengths as shares of stature are those of Drillis and Contini (1966) as tabulated by Winter, "Biomechanics and
+Motor Control of Human Movement" (2009), figure 4.1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posemill.arrays import Points2
+from posemill.skeleton import joint_set
+
+__all__ = ["SEGMENTS", "stature_px"]
+
+SEGMENTS: dict[tuple[str, str], float] = {
+    ("left_hip", "left_knee"): 0.245,
+    ("right_hip", "right_knee"): 0.245,
+    ("left_knee", "left_ankle"): 0.246,
+    ("right_knee", "right_ankle"): 0.246,
+    ("left_shoulder", "left_hip"): 0.288,
+    ("right_shoulder", "right_hip"): 0.288,
+}
+"""(joint, joint) to the distance between them as a share of stature."""
+
+
+def stature_px(keypoints: Points2, joints: str) -> np.ndarray:
+    """Stature in pixels that a person would have standing upright at the same distance.
+
+    Foreshortening can only shorten a segment in the image, so the long end of the segments' estimates counts; the
+    second largest is taken, so that one misplaced keypoint decides nothing.
+
+    Parameters
+    ----------
+    keypoints
+        (..., J, 2) px, NaN where unknown.
+    joints
+        Name of the joint set.
+
+    Returns
+    -------
+    (...,) px; NaN where no segment is known.
+    """
+    names = joint_set(joints)
+    known = [(a, b, share) for (a, b), share in SEGMENTS.items() if a in names.joints and b in names.joints]
+    a, b = names.indices(tuple(k[0] for k in known)), names.indices(tuple(k[1] for k in known))
+    lengths = np.linalg.norm(keypoints[..., a, :] - keypoints[..., b, :], axis=-1) / [k[2] for k in known]
+    ordered = np.sort(np.where(np.isfinite(lengths), lengths, -np.inf), axis=-1)
+    best = np.where(np.isfinite(ordered[..., -2]), ordered[..., -2], ordered[..., -1])
+    return np.where(np.isfinite(best), best, np.nan)

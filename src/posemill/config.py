@@ -1,0 +1,83 @@
+"""The typed configuration: what ``config.yaml`` may say, checked when the workflow is parsed.
+
+The JSON schema that editors complete from is generated: ``python -m posemill.config`` prints it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from posemill import registry
+from posemill.errors import InputError
+from posemill.merging.options import MergeOptions
+from posemill.people.options import GatherOptions
+from posemill.placement.options import PlaceOptions
+
+__all__ = ["DEMO_SHEET", "EXPORTS", "Config", "load"]
+
+DEMO_SHEET = "resources/demo/clips.tsv"
+EXPORTS = ("bvh", "csv")
+
+
+class Config(BaseModel):
+    """Everything that a user may set; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", title="posemill configuration")
+
+    clips: Annotated[
+        str | None, Field(description="Clip sheet (TSV; paths in it are relative to it); null: only the folder below.")
+    ] = DEMO_SHEET
+    videos: Annotated[
+        str | None, Field(description="Folder of {subject}/{clip}.mp4 (mov, avi, mkv, webm) or folders of images.")
+    ] = "videos"
+    results: Annotated[str, Field(description="Folder of all results.")] = "results"
+    detector: Annotated[str, Field(description="The 2D detector to run; its options are below, by name.")] = "mediapipe"
+    detectors: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each detector.")] = {}
+    lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "linear"
+    lifters: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each lifter.")] = {}
+    gather: Annotated[GatherOptions, Field(description="Cleaning of 2D tracks.")] = GatherOptions()
+    place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions()
+    merge: Annotated[MergeOptions, Field(description="Pose and translation into one animation.")] = MergeOptions()
+    export: Annotated[list[str], Field(description="Formats to export: bvh, csv.")] = ["bvh", "csv"]
+    pictures: Annotated[bool, Field(description="Draw a picture of each clip.")] = True
+    keep_going: Annotated[bool, Field(description="Leave rows of the sheet with problems out instead of stopping.")] = (
+        False
+    )
+
+
+def load(values: Mapping[str, Any]) -> Config:
+    """Check a configuration and fill in all defaults, those of the methods included.
+
+    Raises
+    ------
+    InputError
+        One line that names the key, what was found and what exists.
+    """
+    try:
+        config = Config.model_validate(dict(values))
+    except ValidationError as error:
+        unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden" and len(e["loc"]) == 1]
+        hint = f"; keys: {', '.join(Config.model_fields)}" if unknown else ""
+        raise InputError(f"configuration: {registry.one_line(error)}{hint}") from None
+    for kind, chosen, given in (
+        ("detectors", config.detector, config.detectors),
+        ("lifters", config.lifter, config.lifters),
+    ):
+        for name in {chosen, *given}:
+            given[name] = registry.options(kind, name, given.get(name))
+    unknown = [name for name in config.export if name not in EXPORTS]
+    if unknown:
+        raise InputError(f"configuration: export: unknown format {', '.join(unknown)}; known: {', '.join(EXPORTS)}")
+    results = Path(config.results)
+    if ".." in results.parts:
+        raise InputError(f"configuration: results: expected a folder without '..', got {config.results}")
+    return config
+
+
+if __name__ == "__main__":
+    print(json.dumps(Config.model_json_schema(), indent=2))

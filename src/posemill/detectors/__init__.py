@@ -1,0 +1,1 @@
+"""2D keypoint detectors: one module per method, found by name through the entry points ``posemill.detectors``."""

@@ -1,0 +1,97 @@
+"""What a detector is.
+
+A detector is a module named by an entry point of the group ``posemill.detectors``, with
+
+``NAME``
+    The name that users write.
+``Options``
+    A pydantic model with ``extra="forbid"``; its fields are the detector's options.
+``CARD``
+    A :class:`DetectorCard`.
+``create(options, *, temporal)``
+    Returns a :class:`Detector`, used as a context manager. ``temporal`` is False for stills: nothing may then be
+    carried from one picture to the next.
+
+Heavy libraries are imported inside ``create``, so that looking a detector up stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import numpy as np
+
+from posemill.arrays import Flags, PerJoint, Points2
+
+__all__ = ["Detection", "Detector", "DetectorCard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One person in one picture.
+
+    Attributes
+    ----------
+    keypoints
+        (J, 2) px; the centre of the top-left pixel is (0, 0).
+    score
+        (J,), 0 to 1, higher is better.
+    sigma
+        (J,) px, standard deviation of each of a keypoint's two coordinates.
+    bbox
+        (4,) px: left, top, right, bottom.
+    valid
+        (J,); False where the detector cannot know, for instance outside the picture.
+    """
+
+    keypoints: Points2
+    score: PerJoint
+    sigma: PerJoint
+    bbox: np.ndarray
+    valid: Flags
+
+
+@dataclass(frozen=True)
+class DetectorCard:
+    """What a user should know before using a detector.
+
+    Attributes
+    ----------
+    joint_set
+        Name of the joint set of its keypoints.
+    people
+        Most people that it finds in a picture.
+    weights
+        Where its weights come from, in words.
+    licences
+        Terms of ``code``, ``weights`` and ``data``.
+    libraries
+        Distributions whose versions decide its results.
+    reference
+        The paper.
+    """
+
+    joint_set: str
+    people: int
+    weights: str
+    licences: Mapping[str, str]
+    libraries: tuple[str, ...]
+    reference: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+class Detector(Protocol):
+    """A detector at work on one clip."""
+
+    joint_set: str
+    device: str
+
+    def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
+        """Find people in one (H, W, 3) uint8 picture, the most prominent first."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...

@@ -1,0 +1,1 @@
+"""Files: posemill's own artifacts and every foreign format, one module each."""

@@ -1,0 +1,79 @@
+"""Network weights as safetensors, with the card (what they are, who may use them) inside.
+
+The header's metadata has one key, ``card``: sorted JSON. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posemill.errors import InputError, MissingError, expected
+from posemill.formats.atomic import write_bytes
+
+__all__ = ["check_tensors", "read_weights", "write_weights"]
+
+
+def write_weights(path: Path, tensors: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+    """Write tensors and their card in one step; equal content gives equal bytes.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    ordered = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    write_bytes(path, save(ordered, {"card": json.dumps(card, sort_keys=True)}))
+
+
+def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read all tensors and the card ({} if there is none).
+
+    Raises
+    ------
+    MissingError
+        There is no such file.
+    InputError
+        It is not a safetensors file, damaged, or its card is not JSON.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise MissingError(f"{path}: expected weights, got no file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        card = json.loads(metadata.get("card", "{}"))
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(expected("weights", "a whole safetensors file", text, where=path)) from error
+    if not isinstance(card, dict):
+        raise InputError(expected("card", "a JSON object", type(card).__name__, where=path))
+    return tensors, card
+
+
+def check_tensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], where: object) -> None:
+    """Compare what a file holds with what a network needs.
+
+    Raises
+    ------
+    InputError
+        Naming the first tensor that is absent, of another shape, unknown, or not finite.
+    """
+    for name, shape in shapes.items():
+        if name not in tensors:
+            raise InputError(expected(f"tensor {name}", f"shape {tuple(shape)}", "none", where=where))
+        if tensors[name].shape != tuple(shape):
+            raise InputError(expected(f"tensor {name}", f"shape {tuple(shape)}", tensors[name].shape, where=where))
+        if not np.isfinite(tensors[name]).all():
+            raise InputError(expected(f"tensor {name}", "finite numbers", "NaN or infinity", where=where))
+    for name in tensors:
+        if name not in shapes:
+            raise InputError(expected("tensors", "only the network's", f"{name} as well", where=where))

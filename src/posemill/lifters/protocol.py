@@ -1,0 +1,171 @@
+"""What a lifter is: the contract between the lift stage and a method, ours or another package's.
+
+A method is a module with
+
+``NAME``
+    The name of its entry point in the group ``posemill.lifters``.
+``Options``
+    A pydantic model with ``extra="forbid"``: what may stand under ``lifters: {NAME: ...}`` in the configuration.
+``CARD``
+    A :class:`LifterCard`.
+``weights(options) -> Path | None``
+    The weights file that it would use (whether or not it is there); cheap, imports nothing heavy. May be left out by
+    a method without weights.
+``create(options) -> Lifter``
+    The method, ready to run; raises MissingError with the way out where its weights are missing.
+
+Importing the module stays cheap: torch and the like are imported inside ``create``. The whole of a lifter that puts
+every joint on a plane at the root's depth::
+
+    NAME = "flat"
+    CARD = LifterCard(joint_set_in="h36m17", channels=("x", "y"), normaliser="none", ray_blind=True)
+
+    class Options(BaseModel, extra="forbid"):
+        body_height_m: float = 1.7
+
+    def create(options):
+        return Flat(options)
+
+    class Flat:
+        def __init__(self, options):
+            self.options, self.device = options, "cpu"
+
+        def lift(self, clip):
+            ...
+            return LiftOutput(joints_relative, sigma, valid)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from posemill.arrays import Flags, PerJoint, Points2, Points3, Times
+from posemill.camera import Camera
+from posemill.errors import PosemillError, expected
+
+__all__ = ["LiftInput", "LiftOutput", "Lifter", "LifterCard", "check_output"]
+
+
+@dataclass(frozen=True)
+class LifterCard:
+    """What a user and the workflow need to know of a lifter without running it.
+
+    Attributes
+    ----------
+    joint_set_in, joint_set_out
+        Names from :mod:`posemill.skeleton`. The lift stage converts a detector's joints to the former.
+    channels
+        What it reads per joint, e.g. ``("x", "y", "present")``.
+    normaliser
+        How pixels become its input, in words.
+    output_unit
+        ``m``, or the lifter's own unit in words; place brings either to metres.
+    window, receptive_field
+        Rule for clips of any length, in words, and how many frames one answer looks at.
+    needs_camera
+        Whether intrinsics change its answer.
+    ray_blind
+        True: it answers as if the person were on the optical axis, and place rotates the pose to the person's ray.
+    licences
+        Terms of ``code``, ``weights`` and ``data``.
+    libraries
+        Distributions that compute in it (their versions are part of the fingerprint).
+    """
+
+    joint_set_in: str
+    joint_set_out: str = "h36m17"
+    channels: tuple[str, ...] = ("x", "y")
+    normaliser: str = ""
+    output_unit: str = "m"
+    window: str = "one frame"
+    receptive_field: int = 1
+    needs_camera: bool = False
+    ray_blind: bool = False
+    licences: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ("numpy",)
+
+
+@dataclass(frozen=True)
+class LiftInput:
+    """One track of one clip, in the card's ``joint_set_in``.
+
+    Attributes
+    ----------
+    keypoints
+        (T, J, 2) px of the upright picture, NaN where not valid.
+    score, sigma
+        (T, J) the detector's score, and its standard deviation in px (NaN where not valid).
+    valid
+        (T, J) bool.
+    time
+        (T,) seconds, increasing.
+    camera
+        With the picture's intrinsics and distortion; ``intrinsics_source`` says how well they are known.
+    temporal
+        False: neighbouring frames have nothing to do with each other.
+    """
+
+    keypoints: Points2
+    score: PerJoint
+    sigma: PerJoint
+    valid: Flags
+    time: Times
+    camera: Camera
+    temporal: bool = True
+
+
+@dataclass(frozen=True)
+class LiftOutput:
+    """Poses of the same T frames.
+
+    Attributes
+    ----------
+    joints_relative
+        (T, 17, 3) in the card's unit, camera axes (x right, y down, z forward), pelvis at 0; NaN where not valid.
+    sigma
+        (T, 17) standard deviation per axis in the same unit; NaN where not valid.
+    valid
+        (T, 17) bool.
+    """
+
+    joints_relative: Points3
+    sigma: PerJoint
+    valid: Flags
+
+
+@runtime_checkable
+class Lifter(Protocol):
+    """A method that is ready to run; ``device`` is where it computes, e.g. ``cpu``."""
+
+    device: str
+
+    def lift(self, clip: LiftInput) -> LiftOutput:
+        """Lift one track; any length from one frame on."""
+        ...
+
+
+def check_output(output: LiftOutput, frames: int, joints: int, name: str) -> LiftOutput:
+    """Hold a lifter, also a stranger's, to the contract: shapes, and numbers exactly where valid.
+
+    Raises
+    ------
+    PosemillError
+        With the lifter's name: what was expected and what it gave.
+    """
+    shapes = {"joints_relative": (frames, joints, 3), "sigma": (frames, joints), "valid": (frames, joints)}
+    for part, shape in shapes.items():
+        got = np.shape(getattr(output, part))
+        if got != shape:
+            raise PosemillError(expected(f"lifter {name}: {part}", shape, got))
+    finite = np.isfinite(output.joints_relative).all(-1) & np.isfinite(output.sigma)
+    wrong = int((finite != output.valid).sum())
+    gaps = ~output.valid
+    if wrong or np.isfinite(output.joints_relative[gaps]).any() or np.isfinite(output.sigma[gaps]).any():
+        raise PosemillError(
+            f"lifter {name}: expected numbers where valid and NaN elsewhere, got {wrong} joints otherwise"
+        )
+    return output

@@ -1,0 +1,119 @@
+"""The pose at the subject's bone lengths, on the root's path, in one frame.
+
+The pose is normalised by the same function and the same lengths as when its translation was solved, so that pose and
+translation are at one scale. Smoothing turns bones; their lengths are set again after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemill.arrays import PerJoint, Points3, Times, Vector3
+from posemill.camera import Camera
+from posemill.merging.contacts import foot_contacts
+from posemill.merging.options import MergeOptions
+from posemill.skeleton import JOINT_SETS, normalise_pose
+from posemill.smoothing import low_pass
+
+__all__ = ["Merged", "axis_sigma", "merge", "smooth_pose"]
+
+_ANKLES = JOINT_SETS["h36m17"].indices(("left_ankle", "right_ankle"))
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One person's animation; NaN where not valid.
+
+    Attributes
+    ----------
+    joints, joints_camera
+        (T, 17, 3) m, in the world (or the camera's frame where there is none) and in the camera's frame.
+    root
+        (T, 3) m, in the frame of ``joints``.
+    sigma
+        (T, 17, 3) m per axis of that frame.
+    valid
+        (T, 17) flags.
+    contact
+        (T, 2) left and right foot on the floor; all False for stills and without a world, where it is unknown.
+    moved
+        (T, 17) m, from the lifted pose at the subject's scale on the placed root to ``joints``.
+    """
+
+    joints: Points3
+    joints_camera: Points3
+    root: Vector3
+    sigma: np.ndarray
+    valid: np.ndarray
+    contact: np.ndarray
+    moved: PerJoint
+
+
+def smooth_pose(
+    time: Times, joints: Points3, sigma: PerJoint, lengths_m: np.ndarray, *, cutoff_hz: float, max_gap_s: float
+) -> Points3:
+    """Low-pass a root-relative pose (T, 17, 3) without lag and give it its bone lengths again; NaN stays NaN."""
+    known = np.isfinite(joints).all(-1)
+    smooth = low_pass(
+        time, joints.transpose(1, 0, 2), sigma.T, known.T, cutoff_hz=cutoff_hz, max_gap_s=max_gap_s
+    ).transpose(1, 0, 2)
+    return normalise_pose(smooth, lengths_m)
+
+
+def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
+    return np.sqrt(sigma**2 @ (rotation**2).T)
+
+
+def merge(
+    time: Times,
+    joints_relative: Points3,
+    joint_sigma: PerJoint,
+    root_camera: Vector3,
+    root_sigma: Vector3,
+    lengths_m: np.ndarray,
+    scale: float,
+    camera: Camera | None,
+    *,
+    temporal: bool,
+    options: MergeOptions,
+) -> Merged:
+    """Merge one person of one clip.
+
+    Parameters
+    ----------
+    time
+        (T,) seconds.
+    joints_relative, joint_sigma
+        (T, 17, 3) and (T, 17) as lifted, camera axes, in the lifter's unit; NaN where unknown.
+    root_camera, root_sigma
+        (T, 3) m, camera frame; NaN where the person is not placed.
+    lengths_m, scale
+        The subject's bone lengths (16,), and metres per unit of the lifter.
+    camera
+        With its place in the world, or None: then the result stays in the camera's frame.
+    temporal
+        False: stills; nothing is smoothed and contacts are unknown.
+    """
+    pose = normalise_pose(joints_relative, lengths_m)
+    sigma = joint_sigma * scale
+    if temporal and options.cutoff_hz is not None and len(time) > 1:
+        pose = smooth_pose(time, pose, sigma, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
+    joints_camera = pose + root_camera[:, None]
+    valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma) & np.isfinite(root_sigma).all(-1)[:, None]
+    hide = np.where(valid, 0.0, np.nan)
+    joints_camera = joints_camera + hide[..., None]
+    root = root_camera + np.where(valid.any(-1), 0.0, np.nan)[:, None]
+    spread = np.sqrt(sigma[..., None] ** 2 + root_sigma[:, None] ** 2) + hide[..., None]
+    lifted = joints_relative * scale + root_camera[:, None]
+    moved = np.linalg.norm(joints_camera - lifted, axis=-1)
+    contact = np.zeros((len(time), 2), dtype=bool)
+    joints = joints_camera
+    if camera is not None and camera.R is not None:
+        joints, root = camera.camera_to_world(joints_camera), camera.camera_to_world(root)
+        spread = axis_sigma(spread, camera.R.T)
+        if temporal:
+            contact = foot_contacts(time, joints[:, _ANKLES], options)
+    return Merged(joints, joints_camera, root, spread, valid, contact, moved)

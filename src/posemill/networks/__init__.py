@@ -1,0 +1,1 @@
+"""Networks as ``torch.nn.Module`` and the array maths of their inputs; no files."""

@@ -1,0 +1,169 @@
+"""Cleaning of one person's 2D track: outliers out, jitter down, short gaps filled.
+
+What was done is counted, and sigma says where a keypoint is a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from posemill.anthropometry import stature_px
+from posemill.arrays import Flags, PerJoint, Points2, Times
+from posemill.people.options import GatherOptions
+from posemill.smoothing import bridged, low_pass
+
+__all__ = ["Cleaned", "clean", "fill_gaps", "outliers"]
+
+# Human limbs rarely accelerate more than this, in statures per second squared (about 17 m/s²): it bounds how far a
+# keypoint can have left the straight line across a gap.
+_ACCELERATION = 10.0
+# The median over five frames needs neighbours that show nearly the same pose.
+_MEDIAN_FRAMES, _MEDIAN_SPAN_S = 5, 0.2
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A cleaned track and what was done to it.
+
+    Attributes
+    ----------
+    keypoints, score, sigma, valid
+        (T, J, 2) px, (T, J), (T, J) px, (T, J); NaN and score 0 where not valid.
+    audit
+        Number of keypoints ``low_score``, ``rejected``, ``filled``.
+    """
+
+    keypoints: Points2
+    score: PerJoint
+    sigma: PerJoint
+    valid: Flags
+    audit: dict[str, int]
+
+
+def clean(
+    keypoints: Points2,
+    score: PerJoint,
+    sigma: PerJoint,
+    valid: Flags,
+    time: Times,
+    *,
+    joints: str,
+    temporal: bool,
+    options: GatherOptions,
+) -> Cleaned:
+    """Clean one track.
+
+    Parameters
+    ----------
+    keypoints, score, sigma, valid
+        (T, J, 2) px, (T, J), (T, J) px, (T, J).
+    time
+        (T,) s.
+    joints
+        Name of the joint set.
+    temporal
+        False for stills: then only ``min_score`` applies.
+    options
+        See :class:`~posemill.people.options.GatherOptions`.
+
+    Notes
+    -----
+    Smoothing does not lower sigma: a detector's error is mostly a slowly changing bias, and jitter a small part.
+    """
+    kept = valid & (score >= options.min_score)
+    audit = {"low_score": int((valid & ~kept).sum()), "rejected": 0, "filled": 0}
+    if temporal and kept.any():
+        size = _size(np.where(kept[..., None], keypoints, np.nan), joints)
+        if options.jump is not None:
+            bad = outliers(keypoints, kept, time, options.jump * size)
+            audit["rejected"] = int(bad.sum())
+            kept = kept & ~bad
+        points = np.where(kept[..., None], keypoints, np.nan).astype(np.float64)
+        if options.cutoff_hz is not None and kept.any():
+            points = low_pass(
+                time,
+                points.swapaxes(0, 1),
+                np.asarray(sigma, np.float64).T,
+                kept.T,
+                cutoff_hz=options.cutoff_hz,
+                max_gap_s=options.max_gap_s,
+            ).swapaxes(0, 1)
+        keypoints, score, sigma, filled = fill_gaps(points, score, sigma, kept, time, size, options.max_gap_s)
+        audit["filled"] = int((filled & ~kept).sum())
+        kept = filled
+    return Cleaned(
+        np.where(kept[..., None], keypoints, np.nan),
+        np.where(kept, score, 0.0),
+        np.where(kept, sigma, np.nan),
+        kept,
+        audit,
+    )
+
+
+def outliers(keypoints: Points2, valid: Flags, time: Times, distance_px: np.ndarray) -> Flags:
+    """Keypoints further than ``distance_px`` (T,) from their median over five frames, (T, J).
+
+    Only where five valid frames lie within 0.2 s: between slower frames a person may be anywhere. Jumps of one
+    or two frames are found; a steady motion, however fast, is its own median.
+    """
+    half = _MEDIAN_FRAMES // 2
+    bad = np.zeros(valid.shape, dtype=bool)
+    if len(time) < _MEDIAN_FRAMES:
+        return bad
+    windows = np.lib.stride_tricks.sliding_window_view
+    inner = slice(half, len(time) - half)
+    dense = windows(valid, _MEDIAN_FRAMES, axis=0).all(-1)
+    dense &= (time[2 * half :] - time[: -2 * half] <= _MEDIAN_SPAN_S)[:, None]
+    middle = np.median(windows(np.where(valid[..., None], keypoints, 0.0), _MEDIAN_FRAMES, axis=0), axis=-1)
+    away = np.linalg.norm(np.where(valid[..., None], keypoints, 0.0)[inner] - middle, axis=-1)
+    bad[inner] = dense & (away > distance_px[inner, None])
+    return bad
+
+
+def fill_gaps(
+    keypoints: Points2,
+    score: PerJoint,
+    sigma: PerJoint,
+    valid: Flags,
+    time: Times,
+    size_px: np.ndarray,
+    max_gap_s: float,
+) -> tuple[Points2, PerJoint, PerJoint, Flags]:
+    """Fill gaps up to ``max_gap_s`` on a straight line; the ends are never extrapolated.
+
+    Sigma of a filled keypoint is that of its ends, plus how far a limb of a person of ``size_px`` (T,) can have left
+    the line: half the acceleration times the times to both ends. Its score is the lower one of its ends.
+
+    Returns
+    -------
+    keypoints (T, J, 2), score (T, J), sigma (T, J), valid (T, J)
+    """
+    filled = bridged(time, valid.T, max_gap_s).T if max_gap_s > 0 else valid
+    index = np.arange(len(time))[:, None]
+    before = np.maximum.accumulate(np.where(valid, index, 0), axis=0)
+    after = np.minimum.accumulate(np.where(valid, index, len(time) - 1)[::-1], axis=0)[::-1]
+    column = np.arange(valid.shape[1])
+    t, t0, t1 = time[:, None], time[before], time[after]
+    share = np.where(t1 > t0, (t - t0) / np.where(t1 > t0, t1 - t0, 1.0), 0.0)
+    between = (1 - share)[..., None] * keypoints[before, column] + share[..., None] * keypoints[after, column]
+    strayed = 0.5 * _ACCELERATION * size_px[:, None] * (t - t0) * (t1 - t)
+    grown = np.hypot(np.maximum(sigma[before, column], sigma[after, column]), strayed)
+    lower = np.minimum(score[before, column], score[after, column])
+    new = filled & ~valid
+    return (
+        np.where(new[..., None], between, keypoints),
+        np.where(new, lower, score),
+        np.where(new, grown, sigma),
+        filled,
+    )
+
+
+def _size(keypoints: Points2, joints: str) -> np.ndarray:
+    """Stature in px per frame, (T,), steadied over about a second's frames; the median where it is not known."""
+    size = stature_px(keypoints, joints)
+    known = np.isfinite(size)
+    usual = float(np.median(size[known])) if known.any() else np.inf
+    return median_filter(np.where(known, size, usual), size=31, mode="nearest")

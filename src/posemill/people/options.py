@@ -1,0 +1,27 @@
+"""What a user may set about the cleaning of 2D tracks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["GatherOptions"]
+
+
+class GatherOptions(BaseModel):
+    """Options of the gather stage. Nothing of it is done to stills."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_score: Annotated[
+        float, Field(ge=0, le=1, description="Keypoints scored lower count as not seen; 0 keeps all.")
+    ] = 0.0
+    jump: Annotated[
+        float | None,
+        Field(gt=0, description="A keypoint this far (share of stature) from its median over 5 frames is rejected."),
+    ] = 0.15
+    max_gap_s: Annotated[float, Field(ge=0, description="Gaps up to this long are filled; 0 fills none.")] = 0.25
+    cutoff_hz: Annotated[
+        float | None, Field(gt=0, description="Low-pass of the keypoints, without lag; null keeps them as detected.")
+    ] = 6.0

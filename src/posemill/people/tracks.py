@@ -1,0 +1,63 @@
+"""Which detection belongs to which person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+__all__ = ["main_person", "match"]
+
+# A person whose box has moved by more than this many box heights between two frames is taken for another one.
+_MAX_MOVE = 1.0
+
+
+def match(known: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Assign detections to people by how far their boxes moved.
+
+    Parameters
+    ----------
+    known
+        (P, 4) last boxes of the people so far, px (left, top, right, bottom).
+    found
+        (D, 4) boxes of this frame.
+
+    Returns
+    -------
+    (D,) index of the person, -1 for somebody new. One person and one detection always belong together: most
+    detectors see one person, who may move any distance between slow frames.
+    """
+    if len(known) == 1 and len(found) == 1:
+        return np.zeros(1, dtype=int)
+    people = np.full(len(found), -1)
+    if len(known) and len(found):
+        moved = np.linalg.norm(_centres(found)[:, None] - _centres(known), axis=-1)
+        height = np.maximum(found[:, None, 3] - found[:, None, 1], known[:, 3] - known[:, 1])
+        cost = moved / np.maximum(height, 1.0)
+        for row, person in zip(*linear_sum_assignment(cost), strict=True):
+            if cost[row, person] <= _MAX_MOVE:
+                people[row] = person
+    return people
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def main_person(scores: Mapping[str, np.ndarray], boxes: Mapping[str, np.ndarray]) -> str:
+    """Name of the track that is seen longest, largest and best.
+
+    Parameters
+    ----------
+    scores
+        Track to (T, J), 0 where not seen.
+    boxes
+        Track to (T, 4) px, NaN where not seen.
+    """
+
+    def weight(name: str) -> float:
+        height = np.nan_to_num(boxes[name][:, 3] - boxes[name][:, 1])
+        return float((scores[name].mean(axis=1) * height).sum())
+
+    return max(sorted(scores), key=weight)

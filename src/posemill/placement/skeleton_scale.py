@@ -1,0 +1,151 @@
+"""One skeleton per subject: bone lengths over all clips, and their scale in metres.
+
+One view cannot tell a tall person far away from a short one near by, so scale is fixed once, before any translation:
+from the person's height if it is given, else from the bodies that the lifter was trained on.
+
+Stature from bones
+------------------
+``stature = (thigh + shin + spine + thorax) / 0.754``. Thigh and shin are 0.491 of stature (Drillis and Contini 1966:
+hip joint at 0.530, ankle at 0.039). The two trunk bones of the Human3.6M joints, mid hips to spine to neck base, have no
+row there; they are 0.263 of stature where the legs of the same body are 0.491 (median of 16 CMU mocap subjects).
+Head and neck are left out: what a lifter's head joint means differs most. Checked on the same subjects against the
+median height of their head joint above the floor, which is 0.929 of this stature (between eyes and hair line): the
+residual has a standard deviation of 2.7 % (median 1.6 %), in which is how upright they stood. Hence the default sigma
+of 3 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemill.arrays import PerJoint, Points3
+from posemill.errors import ClipError
+from posemill.skeleton import JOINT_SETS, bone_lengths
+
+__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "stature"]
+
+_SET = JOINT_SETS["h36m17"]
+_BONES = tuple(_SET.joints[child] for _, child in _SET.bones)
+_STATURE = {"right_knee": 0.5, "right_ankle": 0.5, "left_knee": 0.5, "left_ankle": 0.5, "spine": 1.0, "thorax": 1.0}
+_STATURE_WEIGHTS = np.array([_STATURE.get(name, 0.0) for name in _BONES]) / 0.754
+_MIRROR = np.array([_BONES.index(_SET.joints[_SET.flip_permutation[_SET.index(name)]]) for name in _BONES])
+
+_HALF = {"hip": 0.0535, "knee": 0.235, "ankle": 0.258, "shoulder": 0.115, "elbow": 0.172, "wrist": 0.165}
+_MIDDLE = {"spine": 0.127, "thorax": 0.136, "neck_nose": 0.085, "head_top": 0.086}
+PROPORTIONS = np.array([_MIDDLE.get(name) or _HALF[name.split("_")[1]] for name in _BONES])
+"""(16,) bone lengths over stature, median of the same subjects; stands in for bones that were never seen."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A subject's bones.
+
+    Attributes
+    ----------
+    lengths_m
+        (16,) metres, in the order of ``JOINT_SETS["h36m17"].bones``, left and right alike.
+    scale
+        Metres per unit of the lifter's output, applied in ``lengths_m`` already.
+    scale_sigma
+        Relative standard deviation of the scale.
+    scale_source
+        ``height_m`` or ``lifter_prior``.
+    assumed
+        Names of the bones' children that were never seen; their lengths are the median body's.
+    """
+
+    lengths_m: np.ndarray
+    scale: float
+    scale_sigma: float
+    scale_source: str
+    assumed: tuple[str, ...] = ()
+
+
+def stature(lengths: np.ndarray) -> np.ndarray:
+    """Standing height, barefoot to the top of the head, of bones (..., 16); same unit."""
+    return lengths @ _STATURE_WEIGHTS
+
+
+def fit_skeleton(
+    poses: list[Points3],
+    sigmas: list[PerJoint],
+    *,
+    height_m: float | None = None,
+    height_sigma: float = 0.03,
+    prior_sigma: float = 0.06,
+) -> Skeleton:
+    """Estimate a subject's bone lengths from all poses, and their scale.
+
+    Frames may differ in size (a lifter's own noise of scale): shape and size are told apart by taking out each frame's
+    median ratio to the common shape. Lengths are medians weighted by the bones' sigma; left and right are one.
+
+    Parameters
+    ----------
+    poses
+        Per clip (T, 17, 3) in the lifter's unit, root-relative; NaN where unknown.
+    sigmas
+        Per clip (T, 17), same unit.
+    height_m
+        The person's standing height. None: the lifter's own size stays.
+
+    Raises
+    ------
+    ClipError
+        The legs or the trunk are in no frame although a height is to be applied.
+    """
+    source, sigma = ("lifter_prior", prior_sigma) if height_m is None else ("height_m", height_sigma)
+    parent, child = np.array(_SET.bones).T
+    seen = [p for p in poses if len(p)]
+    lengths = np.concatenate([bone_lengths(p) for p in seen]) if seen else np.zeros((0, 16))
+    spread = [np.hypot(s[:, parent], s[:, child]) for p, s in zip(poses, sigmas, strict=True) if len(p)]
+    weights = 1 / np.maximum(np.concatenate(spread), 1e-6) ** 2 if seen else np.zeros((0, 16))
+    weights = np.where(np.isfinite(lengths) & np.isfinite(weights), weights, 0.0)
+    known = weights.any(axis=0)
+    size = np.ones(len(lengths))
+    if not known.any():
+        return Skeleton(PROPORTIONS * (height_m or 1.7), 1.0, sigma, source, _BONES)
+    shape = _weighted_median(lengths, weights)
+    for _ in range(3):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = lengths / shape
+        size = _weighted_median(ratio.T, (weights * shape**2).T)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shape = _weighted_median(lengths / size[:, None], weights * size[:, None] ** 2)
+    shape = _mirror_mean(shape) * np.nanmedian(size)
+    unseen = np.isnan(shape)
+    if height_m is not None and unseen[_STATURE_WEIGHTS > 0].any():
+        raise ClipError("the scale cannot be taken from height_m: legs and trunk are never seen together")
+    factor = float(np.nanmedian(shape / PROPORTIONS))
+    shape = np.where(unseen, PROPORTIONS * factor, shape)
+    scale = 1.0 if height_m is None else float(height_m / stature(shape))
+    assumed = tuple(name for name, absent in zip(_BONES, unseen, strict=True) if absent)
+    return Skeleton(shape * scale, scale, sigma, source, assumed)
+
+
+def _mirror_mean(shape: np.ndarray) -> np.ndarray:
+    both = np.stack([shape, shape[_MIRROR]])
+    count = np.isfinite(both).sum(axis=0)
+    return np.where(count > 0, np.nansum(both, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median over the first axis, (N, B) to (B,); NaN where all weights are 0.
+
+    The middle of the cumulated weight, interpolated, so that equal weights give the ordinary median.
+    """
+    used = np.isfinite(values) & (weights > 0)
+    order = np.argsort(np.where(used, values, np.inf), axis=0)
+    value = np.take_along_axis(np.where(used, values, np.nan), order, axis=0)
+    weight = np.take_along_axis(np.where(used, weights, 0.0), order, axis=0)
+    total = weight.sum(axis=0)
+    lower = np.cumsum(weight, axis=0)
+    half = total / 2 * (1 - 1e-12)
+    columns = np.arange(values.shape[1])
+    first = np.argmax(lower >= half, axis=0)
+    # Where half of the weight ends exactly between two values, their mean.
+    second = np.argmax(lower > total / 2 * (1 + 1e-12), axis=0)
+    second = np.where(total > 0, second, first)
+    middle = (value[first, columns] + value[np.maximum(second, first), columns]) / 2
+    return np.where(total > 0, middle, np.nan)

@@ -1,0 +1,105 @@
+"""What each stage is made of: from a stage's name, method and options to its request.
+
+The workflow and the command line both come through here, so that a stage run by hand and the same stage run by
+Snakemake have the same fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from posemill import registry
+from posemill.errors import InputError, MissingError
+from posemill.merging.options import MergeOptions
+from posemill.people.options import GatherOptions
+from posemill.placement.options import PlaceOptions
+from posemill.provenance import StageRequest, code_hash, library_versions, sha256_file
+
+__all__ = ["STAGES", "plan", "weights_file"]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The kind of method that a stage calls, its own options, and the libraries that compute in it."""
+
+    kind: str = ""
+    options: type[BaseModel] | None = None
+    libraries: tuple[str, ...] = ("numpy",)
+
+
+STAGES: dict[str, _Stage] = {
+    "detect": _Stage("detectors", libraries=("numpy", "av")),
+    "gather": _Stage(options=GatherOptions, libraries=("numpy", "scipy")),
+    "lift": _Stage("lifters"),
+    "place": _Stage(options=PlaceOptions, libraries=("numpy", "scipy")),
+    "merge": _Stage(options=MergeOptions, libraries=("numpy", "scipy")),
+    "publish": _Stage(),
+    "export": _Stage(),
+    "evaluate": _Stage(),
+    "picture": _Stage(libraries=("numpy", "matplotlib", "av")),
+    "summary": _Stage(),
+}
+
+
+def weights_file(kind: str, name: str, options: dict[str, Any]) -> Path | None:
+    """Find the weights file that a method would use; None for one that has none or brings them inside a library.
+
+    Raises
+    ------
+    MissingError
+        The method needs weights that are not there.
+    """
+    module = registry.load(kind, name)
+    find = getattr(module, "weights", None)
+    path: Path | None = find(module.Options.model_validate(options)) if find else None
+    if path is not None and not path.is_file():
+        raise MissingError(f"{kind[:-1]} {name}: expected weights at {path}, got nothing; train them or put them there")
+    return path
+
+
+def plan(
+    stage: str, method: str = "", options: Mapping[str, Any] | None = None, sheet: Mapping[str, Any] | None = None
+) -> StageRequest:
+    """Make the request for one stage: options checked and completed, code, weights and libraries named.
+
+    Raises
+    ------
+    InputError
+        Unknown stage, method or option.
+    MissingError
+        Weights that are not there.
+    """
+    spec = STAGES.get(stage)
+    if spec is None:
+        raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
+    modules, libraries, weights = [f"posemill.stages.{stage}"], set(spec.libraries), ""
+    if spec.kind:
+        module = registry.load(spec.kind, method)
+        checked = registry.options(spec.kind, method, dict(options or {}))
+        modules.append(module.__name__)
+        libraries.update(module.CARD.libraries)
+        file = weights_file(spec.kind, method, checked)
+        weights = sha256_file(file) if file else ""
+    elif spec.options:
+        checked = _checked(stage, spec.options, options)
+    else:
+        checked = _checked(stage, None, options)
+    return StageRequest(
+        stage, method, checked, dict(sheet or {}), code_hash(*modules), weights, library_versions(libraries)
+    )
+
+
+def _checked(stage: str, model: type[BaseModel] | None, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    if model is None:
+        if options:
+            raise InputError(f"{stage}: expected no options, got {', '.join(options)}")
+        return {}
+    try:
+        return model.model_validate(dict(options or {})).model_dump(mode="json")
+    except ValidationError as error:
+        raise InputError(f"{stage}: {registry.one_line(error)}; options: {', '.join(model.model_fields)}") from None

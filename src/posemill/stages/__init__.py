@@ -1,0 +1,1 @@
+"""Stages: read, call a method, write. No stage imports another."""

@@ -1,0 +1,111 @@
+"""Lift one subject's 2D keypoints to root-relative 3D."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from posemill import registry
+from posemill.errors import ClipError, InputError
+from posemill.formats import artifact as artifacts
+from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.lifters.protocol import Lifter, LifterCard, LiftInput, LiftOutput, check_output
+from posemill.provenance import StageRequest, record
+from posemill.skeleton import convert, converter, joint_set
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["run"]
+
+
+def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
+    """Read keypoints2d, lift clip by clip, write lifted3d; failed clips stay failed.
+
+    Raises
+    ------
+    ArtifactError
+        ``keypoints2d`` cannot be trusted.
+    InputError
+        The detector's joint set cannot be converted to the lifter's.
+    MissingError
+        The lifter's weights are not there.
+    """
+    source = artifacts.read(keypoints2d, schema="keypoints2d")
+    module = registry.load("lifters", request.method)
+    card: LifterCard = module.CARD
+    _check_joints(source.joint_set, card, keypoints2d)
+    lifter: Lifter = module.create(module.Options.model_validate(request.options))
+    clips = {
+        name: _lift_clip(clip, source.joint_set, card, lifter, request.method)
+        for name, clip in tqdm(source.clips.items(), desc=f"lift {source.subject}", unit="clip")
+    }
+    artifacts.write(
+        output,
+        Artifact(
+            schema="lifted3d",
+            subject=source.subject,
+            joint_set=card.joint_set_out,
+            clips=clips,
+            provenance=_provenance(request, keypoints2d, lifter, module, card),
+            attrs={"units": card.output_unit, "ray_blind": card.ray_blind, "receptive_field": card.receptive_field},
+        ),
+    )
+
+
+def _check_joints(detected: str, card: LifterCard, path: Path) -> None:
+    lacking = np.isnan(converter(detected, card.joint_set_in)).any(1)
+    if lacking.any():
+        names = [joint for joint, gone in zip(joint_set(card.joint_set_in).joints, lacking, strict=True) if gone]
+        raise InputError(
+            f"{path}: joint set {detected} cannot be converted to the lifter's {card.joint_set_in}: "
+            f"it has nothing for {', '.join(names)}; choose another lifter or detector"
+        )
+
+
+def _lift_clip(clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str) -> Clip:
+    if clip.status == "failed":
+        return clip.failed(clip.reason)
+    # No camera here: lifted3d is relative to the pelvis, and place takes the camera from keypoints2d.
+    lifted = Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time)
+    try:
+        lifted.tracks = {
+            track_id: _lift_track(track, clip, detected, card, lifter, name) for track_id, track in clip.tracks.items()
+        }
+    except ClipError as error:
+        return clip.failed(str(error))
+    return lifted
+
+
+def _lift_track(track: Track, clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str) -> Track:
+    if clip.camera is None:
+        raise ClipError("lift: expected a camera, got none; gather the clip again")
+    a = track.arrays
+    points, valid, score, sigma = convert(
+        a["keypoints"].astype(np.float64),
+        detected,
+        card.joint_set_in,
+        valid=a["valid"],
+        score=a["score"].astype(np.float64),
+        sigma=a["sigma"].astype(np.float64),
+    )
+    lifted = lifter.lift(LiftInput(points, score, sigma, valid, clip.time, clip.camera, clip.temporal))
+    lifted = check_output(lifted, len(clip.time), len(joint_set(card.joint_set_out)), name)
+    return Track(_arrays(lifted), dict(track.attrs))
+
+
+def _arrays(lifted: LiftOutput) -> dict[str, np.ndarray]:
+    return {
+        "joints_relative": lifted.joints_relative.astype(np.float32),
+        "sigma": lifted.sigma.astype(np.float32),
+        "valid": lifted.valid,
+    }
+
+
+def _provenance(request: StageRequest, source: Path, lifter: Lifter, module: ModuleType, card: LifterCard) -> dict:
+    return record(
+        request, {"keypoints2d": source}, device=lifter.device, licences={f"lifter {module.NAME}": dict(card.licences)}
+    )

@@ -1,0 +1,99 @@
+"""merge: the normalised pose and the placed root as one animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from posemill.errors import ArtifactError, expected
+from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.merging.merge import merge
+from posemill.merging.options import MergeOptions
+from posemill.placement.world import frame_of
+from posemill.provenance import StageRequest, record
+
+__all__ = ["run"]
+
+
+def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request: StageRequest) -> None:
+    """Merge one subject.
+
+    Parameters
+    ----------
+    keypoints2d, lifted3d, placed3d
+        What gather, lift and place wrote of the same clips.
+    output
+        The merged3d artifact.
+    request
+        Options as in :class:`MergeOptions`.
+
+    Raises
+    ------
+    ArtifactError
+        An input cannot be trusted, or they are not of the same clips.
+    """
+    options = MergeOptions(**request.options)
+    paths = {"keypoints2d": keypoints2d, "lifted3d": lifted3d, "placed3d": placed3d}
+    seen, lifted, placed = (read(path, schema) for schema, path in paths.items())
+    _check_same(seen, lifted, placed, paths)
+    result = Artifact(
+        "merged3d",
+        placed.subject,
+        "h36m17",
+        provenance=record(request, paths),
+        attrs={**placed.attrs, "scale_sigma": float(placed.arrays["scale_sigma"])},
+    )
+    lengths_m = placed.arrays["bone_lengths"].astype(np.float64)
+    scale = float(placed.arrays["scale"])
+    for name, clip in placed.clips.items():
+        result.clips[name] = (
+            clip if clip.status == "failed" else _merge_clip(lifted.clips[name], clip, lengths_m, scale, options)
+        )
+    write(output, result)
+
+
+def _merge_clip(lifted: Clip, placed: Clip, lengths_m: np.ndarray, scale: float, options: MergeOptions) -> Clip:
+    frame = frame_of(placed.attrs["world_source"])
+    tracks = {}
+    for name, track in placed.tracks.items():
+        pose = lifted.tracks[name].arrays
+        merged = merge(
+            placed.time,
+            pose["joints_relative"].astype(np.float64),
+            pose["sigma"].astype(np.float64),
+            track.arrays["root_camera"].astype(np.float64),
+            track.arrays["root_sigma"].astype(np.float64),
+            lengths_m,
+            scale,
+            placed.camera if frame == "world" else None,
+            temporal=placed.temporal,
+            options=options,
+        )
+        tracks[name] = Track({key: getattr(merged, key) for key in merged.__dataclass_fields__}, track.attrs)
+    contact = "ankle_hysteresis" if frame == "world" and placed.temporal else "none"
+    return Clip(
+        fps=placed.fps,
+        temporal=placed.temporal,
+        image_size=placed.image_size,
+        time=placed.time,
+        camera=placed.camera,
+        tracks=tracks,
+        attrs={**placed.attrs, "frame": frame, "contact_source": contact},
+    )
+
+
+def _check_same(seen: Artifact, lifted: Artifact, placed: Artifact, paths: dict[str, Path]) -> None:
+    """Check that place worked on exactly these files: its provenance has their checksums."""
+    found = placed.provenance.get("inputs", {})
+    for role, artifact in (("keypoints2d", seen), ("lifted3d", lifted)):
+        if found.get(role) != artifact.sha256:
+            raise ArtifactError(
+                expected(
+                    f"made from {paths[role].name}",
+                    artifact.sha256[:12],
+                    str(found.get(role))[:12],
+                    where=paths["placed3d"],
+                    do="run place again",
+                )
+            )

@@ -1,0 +1,108 @@
+"""picture: one frame of a clip with its 2D keypoints beside the 3D pose, as PNG."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from posemill.errors import ArtifactError, ClipError, expected
+from posemill.formats.artifact import Artifact, Clip, Track, read
+from posemill.formats.atomic import write_bytes
+from posemill.media import frames
+from posemill.provenance import StageRequest
+from posemill.view.picture import ClipView, draw_clip, draw_message
+
+__all__ = ["run"]
+
+# A third into the clip most motions are under way; decoding starts at the front, so hours are not waited for.
+_SHARE, _LATEST_S = 1 / 3, 20.0
+
+
+def run(video: Path, keypoints2d: Path, merged: Path, clip: str, output: Path, request: StageRequest) -> None:
+    """Draw one clip.
+
+    Parameters
+    ----------
+    video
+        The clip's video, image or folder of images.
+    keypoints2d, merged
+        The subject's keypoints2d and merged3d artifacts.
+    clip
+        Which clip.
+    output
+        PNG. For a failed clip it says why.
+
+    Raises
+    ------
+    ArtifactError
+        The artifacts do not have the clip, or are not of one run.
+    """
+    seen, solved = read(keypoints2d, schema="keypoints2d"), read(merged, schema="merged3d")
+    found, result = _clip(seen, clip, keypoints2d), _clip(solved, clip, merged)
+    title = f"{solved.subject} / {clip}"
+    reason = result.reason if result.status != "ok" else found.reason
+    if reason or not result.tracks:
+        write_bytes(output, draw_message(title, reason or "no person in this clip"))
+        return
+    name = sorted(result.tracks)[0]
+    if name not in found.tracks or len(found.time) != len(result.time):
+        raise ArtifactError(
+            expected(f"clip {clip}", f"{name}, {len(result.time)} frames", f"{sorted(found.tracks)}", where=keypoints2d)
+        )
+    index = _shown_frame(result, result.tracks[name])
+    try:
+        rgb = _picture_at(video, result, index)
+    except ClipError as error:
+        write_bytes(output, draw_message(title, str(error)))
+        return
+    write_bytes(output, draw_clip(_view(title, index, rgb, seen.joint_set, found.tracks[name], result, name)))
+
+
+def _clip(artifact: Artifact, clip: str, path: Path) -> Clip:
+    if clip not in artifact.clips:
+        raise ArtifactError(expected("clip", clip, ", ".join(sorted(artifact.clips)), where=path))
+    return artifact.clips[clip]
+
+
+def _shown_frame(clip: Clip, track: Track) -> int:
+    """Frame nearest to a third of the clip among those with the most joints."""
+    known = track.arrays["valid"].sum(1)
+    early = clip.time <= clip.time[0] + _LATEST_S if clip.temporal else np.arange(len(clip.time)) < _LATEST_S
+    if not known[early].any():
+        early = np.ones(len(known), bool)
+    candidates = np.flatnonzero(early & (known == known[early].max()))
+    wanted = _SHARE * (len(clip.time) - 1)
+    return int(candidates[np.argmin(np.abs(candidates - wanted))])
+
+
+def _picture_at(video: Path, clip: Clip, index: int) -> np.ndarray:
+    """Pixels of one frame, found by its time stamp."""
+    step = float(np.median(np.diff(clip.time))) if len(clip.time) > 1 else 1.0
+    with closing(frames(video, start_s=max(float(clip.time[index]) - step / 2, 0.0))) as source:
+        return next(source).rgb
+
+
+def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track, clip: Clip, name: str) -> ClipView:
+    arrays, camera = clip.tracks[name].arrays, clip.camera
+    frame = str(clip.attrs["frame"])
+    scale = str(clip.attrs["scale_source"])
+    label = f"world ({clip.attrs['world_source']})" if frame == "world" else "camera frame; place in the world unknown"
+    return ClipView(
+        title=f"{title}    {clip.time[index]:.2f} s, frame {index}" if clip.temporal else f"{title}    image {index}",
+        frame=index,
+        time=clip.time,
+        rgb=rgb,
+        joint_set_2d=joints_2d,
+        keypoints=found.arrays["keypoints"][index],
+        score=found.arrays["score"][index],
+        joints=arrays["joints"],
+        valid=arrays["valid"],
+        contact=arrays["contact"],
+        sigma_m=arrays["sigma"],
+        axes=frame,
+        axes_label=f"{label}, scale: {scale}",
+        camera_centre=camera.centre if frame == "world" and camera is not None else None,
+        temporal=clip.temporal,
+    )

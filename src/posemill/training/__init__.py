@@ -1,0 +1,1 @@
+"""Training of lifters from motion capture seen through virtual cameras."""

@@ -1,0 +1,192 @@
+"""Train ``linear``: the fully connected lifter, on bodies seen through virtual cameras.
+
+The loss is the mean joint distance (what MPJPE measures) on bodies scaled to one standard length, because one
+picture does not tell a person's size; a small Gaussian likelihood beside it teaches the network its own sigma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from posemill.errors import InputError, expected
+from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH, ray_pose
+from posemill.skeleton import JOINT_SETS
+from posemill.training.bodies import STANDARD_LENGTH_M, BodyLibrary, body_length, sample_bodies
+from posemill.training.noise import NoiseLevels, constant_white_noise, drop_joints, image_noise, redefine_joints
+from posemill.training.virtual_cameras import CameraRange, Views, view
+
+if TYPE_CHECKING:
+    from posemill.networks.linear import LinearLifter
+
+__all__ = [
+    "LIMB_INDICES",
+    "Examples",
+    "Schedule",
+    "examples",
+    "held_out_views",
+    "sigma_coverage",
+    "sigma_factor",
+    "stature_px",
+    "train",
+]
+
+LIMB_INDICES = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
+_STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how to train.
+
+    Attributes
+    ----------
+    epochs
+        Rounds of ``views_per_epoch`` freshly drawn views; each view is used ``passes`` times.
+    learning_rate
+        Peak of a one-cycle schedule of AdamW.
+    """
+
+    epochs: int = 150
+    views_per_epoch: int = 65536
+    passes: int = 1
+    batch: int = 1024
+    learning_rate: float = 2e-3
+    hidden: int = 1024
+    dropout: float = 0.0
+    seed: int = 0
+    noise: NoiseLevels = field(default_factory=NoiseLevels)
+    cameras: CameraRange = field(default_factory=CameraRange)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs (N, INPUT_WIDTH) float32 and targets (N, 16, 3) float32, metres of the standard body, virtual frame."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+def stature_px(views: Views) -> np.ndarray:
+    """Height (N,) in pixels that each person would have standing upright where the pelvis is."""
+    stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+    return stature * views.focal_px / views.joints_camera[:, 0, 2]
+
+
+def examples(library: BodyLibrary, count: int, rng: np.random.Generator, schedule: Schedule) -> Examples:
+    """Draw bodies, cameras and detector errors, and make network inputs and targets of them."""
+    bodies = sample_bodies(library, count, rng)
+    views = view(bodies, rng, schedule.cameras)
+    stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+    seen = redefine_joints(views.joints_camera, stature, rng, schedule.noise)[:, LIMB_INDICES]
+    pixels = image_noise(views.project(seen)[:, None], stature_px(views), rng, schedule.noise)[:, 0]
+    # Half of all users know their camera's focal length; the others have it from a prior.
+    focal_factor = np.exp(rng.normal(0, 0.15, count) * (rng.random(count) < 0.5))
+    pose = ray_pose(views.normalise(pixels, focal_factor=focal_factor), drop_joints(count, rng))
+    relative = views.joints_camera[:, 1:] - views.joints_camera[:, :1]
+    targets = relative @ np.swapaxes(pose.rotation, -1, -2)
+    targets *= (STANDARD_LENGTH_M / body_length(views.joints_camera))[:, None, None]
+    return Examples(pose.inputs[pose.usable], targets[pose.usable].astype(np.float32))
+
+
+def train(
+    library: BodyLibrary, schedule: Schedule, *, report: Callable[[int, float], None] = lambda epoch, loss: None
+) -> LinearLifter:
+    """Train a network; the same library, schedule, thread count and device give the same weights.
+
+    Parameters
+    ----------
+    report
+        Called after each epoch with its number (from 1) and the mean joint distance in metres on its views.
+
+    Returns
+    -------
+    The network in evaluation mode, on the CPU.
+    """
+    import torch
+
+    from posemill.networks.linear import LinearLifter
+
+    torch.manual_seed(schedule.seed)
+    rng = np.random.default_rng(schedule.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = LinearLifter(INPUT_WIDTH, OUTPUT_WIDTH, hidden=schedule.hidden, dropout=schedule.dropout).to(device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True)
+    steps = schedule.epochs * schedule.passes * -(-schedule.views_per_epoch // schedule.batch)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.learning_rate, total_steps=steps, pct_start=0.1, cycle_momentum=False
+    )
+    joints = OUTPUT_WIDTH // 4
+    for epoch in range(1, schedule.epochs + 1):
+        drawn = examples(library, schedule.views_per_epoch, rng, schedule)
+        inputs, targets = torch.from_numpy(drawn.inputs).to(device), torch.from_numpy(drawn.targets).to(device)
+        total = torch.zeros((), device=device)
+        network.train()
+        batches = 0
+        for _ in range(schedule.passes):
+            for chosen in torch.randperm(len(inputs)).to(device).split(schedule.batch):
+                if len(chosen) < schedule.batch // 2:
+                    continue
+                # Reduced precision is several times as fast where the processor has it; sums stay in float32.
+                with torch.autocast(device.type, dtype=torch.bfloat16):
+                    out = network(inputs[chosen])
+                out = out.float()
+                error = out[:, : 3 * joints].reshape(-1, joints, 3) - targets[chosen]
+                distance = (error.square().sum(-1) + 1e-8).sqrt().mean()
+                log_sigma = out[:, 3 * joints :]
+                variance = error.detach().square().mean(-1)
+                likelihood = (0.5 * variance * torch.exp(-2 * log_sigma) + log_sigma).mean()
+                loss = distance + 0.01 * likelihood
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+                cycle.step()
+                total += distance.detach()
+                batches += 1
+        report(epoch, float(total) / batches)
+    return network.cpu().eval()
+
+
+def held_out_views(bodies: np.ndarray, noise: str, schedule: Schedule, seed: int) -> tuple[Views, np.ndarray]:
+    """Unaugmented bodies before drawn cameras, seen exactly or through errors.
+
+    Parameters
+    ----------
+    bodies
+        (N, 17, 3) metres, z up.
+    noise
+        ``exact``; ``white``: 1.2 % of the person's height per axis on every limb joint; ``detector``: the errors of
+        training (other joint definitions, bias, jitter, outliers).
+
+    Returns
+    -------
+    The views, and (N, 12, 2) px limb joints as seen.
+    """
+    rng = np.random.default_rng(seed)
+    views = view(np.asarray(bodies, dtype=np.float64), rng, schedule.cameras)
+    pixels = views.keypoints[:, LIMB_INDICES]
+    if noise == "white":
+        pixels = constant_white_noise(pixels, stature_px(views), 0.012, rng)
+    elif noise == "detector":
+        stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+        seen = redefine_joints(views.joints_camera, stature, rng, schedule.noise)[:, LIMB_INDICES]
+        pixels = image_noise(views.project(seen)[:, None], stature_px(views), rng, schedule.noise)[:, 0]
+    elif noise != "exact":
+        raise InputError(expected("noise", "exact, white or detector", noise))
+    return views, pixels
+
+
+def sigma_factor(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Factor per joint that puts 68.27 % of all |errors| of its axes within one sigma; (N, J, 3), (N, J) to (J,)."""
+    ratio = np.abs(errors) / sigma[..., None]
+    return np.quantile(ratio.transpose(1, 0, 2).reshape(ratio.shape[1], -1), 0.6827, axis=1)
+
+
+def sigma_coverage(errors: np.ndarray, sigma: np.ndarray) -> dict[str, float]:
+    """Share of |errors| within one sigma, over all and per axis; (N, J, 3), (N, J)."""
+    inside = np.abs(errors) <= sigma[..., None]
+    return {"all": float(inside.mean()), **{a: float(inside[..., i].mean()) for i, a in enumerate("xyz")}}

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from posemill.clips import find_clips, read_sheet, safe_id
+from posemill.errors import InputError
+
+
+def sheet(folder, text):
+    path = folder / "clips.tsv"
+    path.write_text(text.replace("|", "\t"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        ("walk", "walk"),
+        ("my clip", "my_clip"),
+        ("a;rm -rf x", "a_rm_-rf_x"),
+        ('it\'s "q"', "it_s__q_"),
+        ("../../etc", "etc"),
+        ("..", ""),
+        ("$(touch x)", "touch_x_"),
+        ("Läufer", "L_ufer"),
+    ],
+)
+def test_safe_id(name, want):
+    assert safe_id(name) == want
+
+
+def test_sheet_reads_numbers_paths_and_unknown_as_none(tmp_path):
+    (tmp_path / "v.mp4").touch()
+    clips, problems = read_sheet(
+        sheet(tmp_path, "subject|clip|video|height_m|fps\n# a comment\nS1|walk|v.mp4|1.75|\n\nS1|b|v.mp4|1,8|50\n")
+    )
+    assert problems == []
+    assert (clips[0].height_m, clips[0].fps, clips[0].calibration, clips[0].kind) == (1.75, None, None, "video")
+    assert (clips[1].height_m, clips[1].fps) == (1.8, 50.0)
+    assert clips[0].video == tmp_path / "v.mp4"
+
+
+def test_all_problems_come_in_one_report_with_file_and_line(tmp_path):
+    (tmp_path / "v.mp4").touch()
+    path = sheet(
+        tmp_path,
+        "subject|clip|video|height_m|kind\nS1|a|missing.mp4||\n|b|v.mp4||\nS1|..|v.mp4|tall|film\nS1|d|v.mp4||\n",
+    )
+    clips, problems = read_sheet(path)
+    assert [c.clip for c in clips] == ["d"]
+    text = "\n".join(problems)
+    assert f"{path}:2: video: expected a file, got nothing at" in text
+    assert f"{path}:3: subject: expected letters or digits, got 'nothing'" in text
+    assert f"{path}:4: clip: expected letters or digits, got '..'" in text
+    assert f"{path}:4: height_m: expected a number from 0.3 to 2.6, got 'tall'" in text
+    assert f"{path}:4: kind: expected video or stills, got 'film'" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty file"),
+        ("subject|clip|video|heigth\n", r"unknown \['heigth'\]"),
+        ("subject|clip\n", r"missing \['video'\]"),
+        ("subject|clip|video|clip\n", "a column twice"),
+    ],
+)
+def test_unusable_sheets(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_sheet(sheet(tmp_path, text))
+
+
+def test_missing_and_binary_sheets(tmp_path):
+    with pytest.raises(InputError, match=r"no\.tsv: expected a clip sheet, got: No such file"):
+        read_sheet(tmp_path / "no.tsv")
+    (tmp_path / "b.tsv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(InputError, match="expected a tab-separated text file"):
+        read_sheet(tmp_path / "b.tsv")
+
+
+def test_folder_layouts(tmp_path):
+    (tmp_path / "S1").mkdir()
+    (tmp_path / "S1" / "my walk.MP4").touch()
+    (tmp_path / "S1" / "notes.txt").touch()
+    (tmp_path / "S1" / "frames").mkdir()
+    (tmp_path / "S1" / "frames" / "1.png").touch()
+    (tmp_path / "loose.mov").touch()
+    found = find_clips(None, tmp_path)
+    assert found.problems == []
+    assert set(found.clips) == {("S1", "my_walk"), ("S1", "frames"), ("loose", "loose")}
+    assert found.clips["S1", "frames"].kind == "stills"
+
+
+def test_two_clips_of_one_id_are_both_named_and_left_out(tmp_path):
+    for name in ("a b.mp4", "a_b.mp4", "c.mp4"):
+        (tmp_path / "S1").mkdir(exist_ok=True)
+        (tmp_path / "S1" / name).touch()
+    found = find_clips(None, tmp_path)
+    assert set(found.clips) == {("S1", "c")}
+    assert len(found.problems) == 2
+    assert "expected each once, got it 2 times" in found.problems[0]
+
+
+def test_own_subject_replaces_the_demos(tmp_path):
+    (tmp_path / "demo.mp4").touch()
+    demo = sheet(tmp_path, "subject|clip|video\nS9|a|demo.mp4\nS8|a|demo.mp4\n")
+    (tmp_path / "videos" / "S9").mkdir(parents=True)
+    (tmp_path / "videos" / "S9" / "mine.mp4").touch()
+    found = find_clips(demo, tmp_path / "videos", demo=demo)
+    assert set(found.clips) == {("S9", "mine"), ("S8", "a")}
+
+
+def test_rows_of_one_subject_must_agree_on_its_height(tmp_path):
+    (tmp_path / "v.mp4").touch()
+    path = sheet(tmp_path, "subject|clip|video|height_m\nS1|a|v.mp4|1.7\nS1|b|v.mp4|1.8\nS2|a|v.mp4|1.8\n")
+    found = find_clips(path, None)
+    assert found.problems == ["subject S1: height_m: expected one value, got 1.7, 1.8"]
+    assert found.height_m("S2") == 1.8

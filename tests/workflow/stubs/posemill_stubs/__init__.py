@@ -1,0 +1,1 @@
+"""Methods that compute nothing hard, for tests of the workflow."""

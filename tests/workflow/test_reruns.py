@@ -1,0 +1,188 @@
+"""The reruns table: a change, and exactly the rules that run after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from posemill.formats import artifact
+
+from .conftest import write_video
+
+POSES = "results/S1/poses3d.h5"
+DETECT, GATHER, LIFT, PLACE = {"detect": 2}, {"gather": 1}, {"lift": 1}, {"place": 1}
+PLACE_ON = {"place": 1, "merge": 1, "publish": 1}
+LIFT_ON = {"lift": 1, **PLACE_ON}
+GATHER_ON = {"gather": 1, **LIFT_ON}
+NOTHING: dict[str, int] = {}
+
+
+def replace_in(project, file, old, new):
+    path = project.folder / file
+    text = path.read_text()
+    assert old in text, (file, old)
+    path.write_text(text.replace(old, new, 1))
+
+
+def swap_lifter(p):
+    return ["--config", "lifter=stub_tall"]
+
+
+def swap_detector(p):
+    return ["--config", "detector=stub_other"]
+
+
+def swap_two_booleans(p):
+    p.configure("flip: true, tta: false", "flip: false, tta: true")
+
+
+def nothing(p):
+    pass
+
+
+def edit_place_stage(p):
+    replace_in(p, "src/posemill/stages/place.py", "def run(", "_EDITED = 1\n\n\ndef run(")
+
+
+def edit_lift_stage(p):
+    replace_in(p, "src/posemill/stages/lift.py", "def run(", "_EDITED = 1\n\n\ndef run(")
+
+
+def edit_camera(p):
+    replace_in(p, "src/posemill/camera.py", "1e-6", "2e-6")
+
+
+def edit_docstring(p):
+    replace_in(p, "src/posemill/camera.py", '"""Pinhole cameras with lens distortion.', '"""Cameras.')
+
+
+def edit_comment(p):
+    replace_in(p, "src/posemill/stages/place.py", "def run(", "# A comment.\ndef run(")
+
+
+def change_height(p):
+    p.write_sheet(["S1|a|films/a.mp4|1.80", "S1|b|films/b.mp4|1.80"])
+
+
+def change_filter(p):
+    p.configure("export: []", "export: []\ngather: {max_gap_s: 0.1}")
+
+
+def add_clip(p):
+    write_video(p.folder / "films" / "c.mp4", 200)
+    p.write_sheet(["S1|a|films/a.mp4|1.75", "S1|b|films/b.mp4|1.75", "S1|c|films/c.mp4|1.75"])
+
+
+def replace_video_with_older(p):
+    film = p.folder / "films" / "a.mp4"
+    write_video(p.folder / "new.mp4", 180)
+    os.utime(p.folder / "new.mp4", (1e9, 1e9))
+    (p.folder / "new.mp4").replace(film)
+
+
+def touch_video(p):
+    os.utime(p.folder / "films" / "a.mp4")
+
+
+def delete_middle(p):
+    (p.folder / "results/S1/lifted3d.stub_standing.stub_upright.h5").unlink()
+
+
+def touch_middle(p):
+    os.utime(p.folder / "results/S1/keypoints2d.stub_standing.h5")
+
+
+def switch_containers_on(p):
+    return ["--use-singularity"]
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        (nothing, NOTHING),
+        (swap_lifter, LIFT_ON),
+        (swap_two_booleans, LIFT_ON),
+        (swap_detector, {"detect": 2, **GATHER_ON}),
+        (edit_place_stage, PLACE_ON),
+        (edit_lift_stage, LIFT_ON),
+        (edit_docstring, NOTHING),
+        (edit_comment, NOTHING),
+        (change_height, PLACE_ON),
+        (change_filter, GATHER_ON),
+        (add_clip, {"detect": 1, **GATHER_ON}),
+        (replace_video_with_older, {"detect": 1, **GATHER_ON}),
+        (touch_video, NOTHING),
+        (touch_middle, NOTHING),
+        (switch_containers_on, NOTHING),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_change_reruns_exactly(project, change, rules):
+    arguments = change(project) or []
+    planned, text = project.snakemake("-n", POSES, *arguments)
+    assert planned == rules, text
+
+
+def test_editing_camera_reruns_what_uses_it(project):
+    edit_camera(project)
+    planned, text = project.snakemake("-n", POSES)
+    assert {"place", "merge", "publish"} <= set(planned), text
+
+
+def test_swapping_back_only_publishes(project):
+    ran, _ = project.snakemake(POSES, "--config", "lifter=stub_tall")
+    assert ran == LIFT_ON
+    ran, _ = project.snakemake(POSES)
+    assert ran == {"publish": 1}
+    poses = (project.folder / POSES).read_bytes()
+    assert poses == (project.folder / "results/S1/merged3d.stub_standing.stub_upright.h5").read_bytes()
+    assert project.snakemake(POSES)[0] == NOTHING
+
+
+def test_changed_weights_rerun_the_lifter(project):
+    weights = project.folder / "w.bin"
+    weights.write_bytes(b"one")
+    project.configure("tta: false", "tta: false, weights: w.bin")
+    assert project.snakemake(POSES)[0] == LIFT_ON
+    weights.write_bytes(b"two")
+    os.utime(weights, (1e9, 1e9))
+    assert project.snakemake("-n", POSES)[0] == LIFT_ON
+
+
+def test_regathering_the_same_bytes_runs_nothing_more(project):
+    file = project.folder / "results/S1/keypoints2d.stub_standing.h5"
+    before = file.read_bytes()
+    project.snakemake("--forcerun", "gather", "--", str(file.relative_to(project.folder)))
+    assert file.read_bytes() == before
+    assert project.snakemake(POSES)[0] == NOTHING
+
+
+def test_deleted_middle_file_is_made_again_when_it_is_asked_for(project):
+    delete_middle(project)
+    lifted = "results/S1/lifted3d.stub_standing.stub_upright.h5"
+    assert project.snakemake(lifted)[0] == LIFT
+    assert project.snakemake(POSES)[0] == NOTHING
+
+
+def test_lost_records_then_another_lifter_and_back(project):
+    shutil.rmtree(project.folder / ".snakemake")
+    ran, _ = project.snakemake(POSES, "--config", "lifter=stub_tall")
+    assert {"lift", "place", "merge", "publish"} <= set(ran) and "detect" not in ran
+    shutil.rmtree(project.folder / ".snakemake")
+    ran, _ = project.snakemake(POSES)
+    assert "publish" in ran and "detect" not in ran
+    poses = artifact.read(project.folder / POSES)
+    assert poses.sha256 == artifact.file_sha256(
+        project.folder / "results/S1/merged3d.stub_standing.stub_upright.h5"
+    )
+
+
+def test_same_work_gives_the_same_bytes(project):
+    before = {p.name: p.read_bytes() for p in (project.folder / "results/S1").glob("*.h5")}
+    shutil.rmtree(project.folder / "results")
+    shutil.rmtree(project.folder / ".snakemake")
+    project.snakemake(POSES)
+    after = {p.name: p.read_bytes() for p in (project.folder / "results/S1").glob("*.h5")}
+    assert after == before and len(before) == 5

@@ -1,0 +1,33 @@
+def detect_fingerprint(wildcards):
+    clip = row(wildcards)
+    return fingerprint(
+        "detect",
+        wildcards.detector,
+        subject=clip.subject,
+        clip=clip.clip,
+        kind=clip.kind,
+        fps=clip.fps,
+        start_s=clip.start_s,
+        content=CONTENT(clip.video),
+    )
+
+
+def video_of(wildcards):
+    return str(row(wildcards).video)
+
+
+# The video is ancient(): what counts is its content, which is part of the fingerprint.
+rule detect:
+    input:
+        ancient(video_of),
+    output:
+        f"{RESULTS}/{{subject}}/detect/{{detector}}/{{clip}}.h5",
+    log:
+        f"{RESULTS}/{{subject}}/logs/detect.{{detector}}.{{clip}}.log",
+    params:
+        stage=detect_fingerprint,
+    resources:
+        mem_mb=more_memory(2000),
+        runtime=240,
+    shell:
+        "posemill detect {input:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -1,0 +1,25 @@
+def lift_fingerprint(wildcards):
+    return fingerprint("lift", wildcards.lifter)
+
+
+def lifter_weights(wildcards):
+    options = base_request("lift", wildcards.lifter).options
+    file = checked(weights_file, "lifters", wildcards.lifter, options)
+    return [str(file)] if file else []
+
+
+rule lift:
+    input:
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        weights=lifter_weights,
+    output:
+        f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
+    log:
+        f"{RESULTS}/{{subject}}/logs/lift.{{detector}}.{{lifter}}.log",
+    params:
+        stage=lift_fingerprint,
+    resources:
+        mem_mb=more_memory(4000),
+        runtime=120,
+    shell:
+        "posemill lift {input.keypoints:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -1,0 +1,43 @@
+def stage_only(stage):
+    return lambda wildcards: fingerprint(stage)
+
+
+rule merge:
+    input:
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        lifted=f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
+        placed=f"{RESULTS}/{{subject}}/placed3d.{{detector}}.{{lifter}}.h5",
+    output:
+        f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
+    log:
+        f"{RESULTS}/{{subject}}/logs/merge.{{detector}}.{{lifter}}.log",
+    params:
+        stage=stage_only("merge"),
+    resources:
+        mem_mb=more_memory(2000),
+        runtime=60,
+    shell:
+        "posemill merge {input.keypoints:q} {input.lifted:q} {input.placed:q} --output {output:q}"
+        " --stage {params.stage:q} 2> {log:q}"
+
+
+def merged_of_subject(wildcards):
+    rows(wildcards)
+    return merged_of(wildcards.subject)
+
+
+rule publish:
+    input:
+        merged=merged_of_subject,
+        methods=f"{RESULTS}/{{subject}}/.methods.json",
+    output:
+        f"{RESULTS}/{{subject}}/poses3d.h5",
+    log:
+        f"{RESULTS}/{{subject}}/logs/publish.log",
+    params:
+        stage=stage_only("publish"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "posemill publish {input.merged:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -1,0 +1,19 @@
+def place_fingerprint(wildcards):
+    return fingerprint("place", height_m=CLIPS.height_m(wildcards.subject))
+
+
+rule place:
+    input:
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        lifted=f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
+    output:
+        f"{RESULTS}/{{subject}}/placed3d.{{detector}}.{{lifter}}.h5",
+    log:
+        f"{RESULTS}/{{subject}}/logs/place.{{detector}}.{{lifter}}.log",
+    params:
+        stage=place_fingerprint,
+    resources:
+        mem_mb=more_memory(2000),
+        runtime=60,
+    shell:
+        "posemill place {input.keypoints:q} {input.lifted:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -1,0 +1,109 @@
+# What people look at: exports, figures against a truth, pictures, the summary.
+def export_fingerprint(wildcards):
+    return fingerprint("export", wildcards.format)
+
+
+rule export:
+    input:
+        f"{RESULTS}/{{subject}}/poses3d.h5",
+    output:
+        directory(f"{RESULTS}/{{subject}}/export/{{format}}"),
+    log:
+        f"{RESULTS}/{{subject}}/logs/export.{{format}}.log",
+    params:
+        stage=export_fingerprint,
+    resources:
+        mem_mb=more_memory(1000),
+        runtime=30,
+    shell:
+        "posemill export {input:q} --format {wildcards.format} --output {output:q} --stage {params.stage:q} 2> {log:q}"
+
+
+def truth_of(wildcards):
+    return str(CLIPS.truth(wildcards.subject))
+
+
+def all_evaluations(wildcards):
+    return [
+        f"{RESULTS}/{subject}/evaluation.{METHODS['detector']}.{METHODS['lifter']}.json"
+        for subject in CLIPS.subjects
+        if CLIPS.truth(subject)
+    ]
+
+
+rule evaluate:
+    input:
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        merged=f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
+        truth=truth_of,
+    output:
+        f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.json",
+    log:
+        f"{RESULTS}/{{subject}}/logs/evaluate.{{detector}}.{{lifter}}.log",
+    params:
+        stage=stage_only("evaluate"),
+    resources:
+        mem_mb=more_memory(1000),
+        runtime=30,
+    shell:
+        "posemill evaluate {input.merged:q} {input.truth:q} --keypoints2d {input.keypoints:q} --output {output:q}"
+        " --stage {params.stage:q} 2> {log:q}"
+
+
+def all_pictures(wildcards):
+    if not SETTINGS.pictures:
+        return []
+    return [
+        f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}/{clip}.png"
+        for subject, clip in sorted(CLIPS.clips)
+    ]
+
+
+rule picture:
+    input:
+        video=ancient(video_of),
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        merged=f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
+    output:
+        f"{RESULTS}/{{subject}}/pictures/{{detector}}.{{lifter}}/{{clip}}.png",
+    log:
+        f"{RESULTS}/{{subject}}/logs/picture.{{detector}}.{{lifter}}.{{clip}}.log",
+    params:
+        stage=stage_only("picture"),
+    resources:
+        mem_mb=more_memory(1000),
+        runtime=30,
+    shell:
+        "posemill picture {input.video:q} {input.keypoints:q} {input.merged:q} --clip {wildcards.clip:q}"
+        " --output {output:q} --stage {params.stage:q} 2> {log:q}"
+
+
+rule summary:
+    input:
+        [merged_of(subject) for subject in CLIPS.subjects],
+    output:
+        f"{RESULTS}/summary.tsv",
+    log:
+        f"{RESULTS}/logs/summary.log",
+    params:
+        stage=stage_only("summary"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "posemill summary {input:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"
+
+
+# The run's last step: it fails, and names them, when clips have failed. The table above stays.
+rule check:
+    input:
+        f"{RESULTS}/summary.tsv",
+    output:
+        touch(f"{RESULTS}/summary.ok"),
+    log:
+        f"{RESULTS}/logs/check.log",
+    resources:
+        mem_mb=500,
+        runtime=5,
+    shell:
+        "posemill check {input:q} 2> {log:q}"
