@@ -58,7 +58,10 @@ def weights_file(kind: str, name: str, options: dict[str, Any]) -> Path | None:
     find = getattr(module, "weights", None)
     path: Path | None = find(module.Options.model_validate(options)) if find else None
     if path is not None and not path.is_file():
-        raise MissingError(f"{kind[:-1]} {name}: expected weights at {path}, got nothing; train them or put them there")
+        raise MissingError(
+            f"{kind[:-1]} {name}: expected weights at {path}, got nothing; put them there, or make them: "
+            f"posemill train {name} --motion MOTION.h5 --output {path}"
+        )
     return path
 
 

@@ -173,3 +173,10 @@ def test_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch):
 def test_missing_file_is_one_line(tmp_path):
     with pytest.raises(ArtifactError, match=r"no\.h5: expected an artifact, got: No such file"):
         af.read(tmp_path / "no.h5")
+
+
+def test_rubbish_of_a_killed_writer_is_removed(tmp_path):
+    (tmp_path / ".x.part-abc.h5").write_bytes(b"half")
+    (tmp_path / ".y.part-abc.h5").write_bytes(b"of another file")
+    af.write(tmp_path / "x.h5", make())
+    assert {p.name for p in tmp_path.iterdir()} == {"x.h5", ".y.part-abc.h5"}

@@ -31,7 +31,7 @@ H36M = Camera(
 
 
 def test_pinhole_golden_numbers():
-    uv = Camera(1000, 1002, K, np.zeros(5)).project(POSE + (0.35, -0.1, 4.2))
+    uv = Camera(1000, 1002, K, np.zeros(5)).project(POSE + np.array([0.35, -0.1, 4.2]))
     expected = [[607.960833, 488.217143], [576.153889, 721.965833], [682.177037, 492.856815]]
     np.testing.assert_allclose(uv[[0, 3, 13]], expected, atol=1e-6)
 

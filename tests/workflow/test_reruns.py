@@ -174,9 +174,7 @@ def test_lost_records_then_another_lifter_and_back(project):
     ran, _ = project.snakemake(POSES)
     assert "publish" in ran and "detect" not in ran
     poses = artifact.read(project.folder / POSES)
-    assert poses.sha256 == artifact.file_sha256(
-        project.folder / "results/S1/merged3d.stub_standing.stub_upright.h5"
-    )
+    assert poses.sha256 == artifact.file_sha256(project.folder / "results/S1/merged3d.stub_standing.stub_upright.h5")
 
 
 def test_same_work_gives_the_same_bytes(project):

@@ -15,7 +15,6 @@ from posemill.errors import PosemillError
 from posemill.plan import plan, weights_file
 from posemill.provenance import ContentKeys
 
-
 # Jobs find the posemill that plans them, also where the environment is not activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -24,10 +24,10 @@ rule detect:
         f"{RESULTS}/{{subject}}/detect/{{detector}}/{{clip}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/detect.{{detector}}.{{clip}}.log",
-    params:
-        stage=detect_fingerprint,
     resources:
         mem_mb=more_memory(2000),
         runtime=240,
+    params:
+        stage=detect_fingerprint,
     shell:
         "posemill detect {input:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -1,5 +1,8 @@
 def detections(wildcards):
-    return [f"{RESULTS}/{c.subject}/detect/{wildcards.detector}/{c.clip}.h5" for c in rows(wildcards)]
+    return [
+        f"{RESULTS}/{c.subject}/detect/{wildcards.detector}/{c.clip}.h5"
+        for c in rows(wildcards)
+    ]
 
 
 def calibrations(wildcards):
@@ -29,10 +32,10 @@ rule gather:
         f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/gather.{{detector}}.log",
-    params:
-        stage=gather_fingerprint,
     resources:
         mem_mb=more_memory(2000),
         runtime=30,
+    params:
+        stage=gather_fingerprint,
     shell:
         "posemill gather {input.detections:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -16,10 +16,10 @@ rule lift:
         f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/lift.{{detector}}.{{lifter}}.log",
-    params:
-        stage=lift_fingerprint,
     resources:
         mem_mb=more_memory(4000),
         runtime=120,
+    params:
+        stage=lift_fingerprint,
     shell:
         "posemill lift {input.keypoints:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -11,11 +11,11 @@ rule merge:
         f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/merge.{{detector}}.{{lifter}}.log",
-    params:
-        stage=stage_only("merge"),
     resources:
         mem_mb=more_memory(2000),
         runtime=60,
+    params:
+        stage=stage_only("merge"),
     shell:
         "posemill merge {input.keypoints:q} {input.lifted:q} {input.placed:q} --output {output:q}"
         " --stage {params.stage:q} 2> {log:q}"
@@ -34,10 +34,10 @@ rule publish:
         f"{RESULTS}/{{subject}}/poses3d.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/publish.log",
-    params:
-        stage=stage_only("publish"),
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        stage=stage_only("publish"),
     shell:
         "posemill publish {input.merged:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -10,10 +10,10 @@ rule place:
         f"{RESULTS}/{{subject}}/placed3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/place.{{detector}}.{{lifter}}.log",
-    params:
-        stage=place_fingerprint,
     resources:
         mem_mb=more_memory(2000),
         runtime=60,
+    params:
+        stage=place_fingerprint,
     shell:
         "posemill place {input.keypoints:q} {input.lifted:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"

@@ -10,11 +10,11 @@ rule export:
         directory(f"{RESULTS}/{{subject}}/export/{{format}}"),
     log:
         f"{RESULTS}/{{subject}}/logs/export.{{format}}.log",
-    params:
-        stage=export_fingerprint,
     resources:
         mem_mb=more_memory(1000),
         runtime=30,
+    params:
+        stage=export_fingerprint,
     shell:
         "posemill export {input:q} --format {wildcards.format} --output {output:q} --stage {params.stage:q} 2> {log:q}"
 
@@ -40,11 +40,11 @@ rule evaluate:
         f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.json",
     log:
         f"{RESULTS}/{{subject}}/logs/evaluate.{{detector}}.{{lifter}}.log",
-    params:
-        stage=stage_only("evaluate"),
     resources:
         mem_mb=more_memory(1000),
         runtime=30,
+    params:
+        stage=stage_only("evaluate"),
     shell:
         "posemill evaluate {input.merged:q} {input.truth:q} --keypoints2d {input.keypoints:q} --output {output:q}"
         " --stage {params.stage:q} 2> {log:q}"
@@ -68,11 +68,11 @@ rule picture:
         f"{RESULTS}/{{subject}}/pictures/{{detector}}.{{lifter}}/{{clip}}.png",
     log:
         f"{RESULTS}/{{subject}}/logs/picture.{{detector}}.{{lifter}}.{{clip}}.log",
-    params:
-        stage=stage_only("picture"),
     resources:
         mem_mb=more_memory(1000),
         runtime=30,
+    params:
+        stage=stage_only("picture"),
     shell:
         "posemill picture {input.video:q} {input.keypoints:q} {input.merged:q} --clip {wildcards.clip:q}"
         " --output {output:q} --stage {params.stage:q} 2> {log:q}"
@@ -85,11 +85,11 @@ rule summary:
         f"{RESULTS}/summary.tsv",
     log:
         f"{RESULTS}/logs/summary.log",
-    params:
-        stage=stage_only("summary"),
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        stage=stage_only("summary"),
     shell:
         "posemill summary {input:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"
 

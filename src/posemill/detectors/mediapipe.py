@@ -116,6 +116,8 @@ def create(options: Options, *, temporal: bool) -> MediaPipeDetector:
                 min_detection_confidence=options.min_detection_confidence,
                 min_tracking_confidence=options.min_tracking_confidence,
             )
+            # Networks are loaded by other threads; an empty picture waits for them, and leaves no person behind.
+            graph.process(np.zeros((256, 256, 3), dtype=np.uint8))
         except (ImportError, AttributeError, TypeError, RuntimeError) as error:
             raise MissingError(f"mediapipe {version('mediapipe')} is installed but does not start: {error}") from error
     return MediaPipeDetector(graph)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -31,7 +32,11 @@ def finished_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
+        prefix = f".{path.stem}.part-"
+        # One writer per file: what an earlier one left when it was killed is rubbish.
+        for rubbish in path.parent.glob(f"{glob.escape(prefix)}*"):
+            rubbish.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

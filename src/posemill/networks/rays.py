@@ -87,7 +87,7 @@ def ray_pose(plane: Points2, present: Flags) -> RayPose:
     size = np.where(usable, size, 1.0)
     inputs = np.concatenate(
         [
-            (xy / size[:, None, None]).reshape(len(xy), -1),
+            (xy / size[:, None, None]).reshape(len(xy), 2 * JOINTS_IN),
             present.astype(np.float64),
             (np.log(size) - _TYPICAL_LOG_SIZE)[:, None],
         ],
@@ -99,9 +99,9 @@ def ray_pose(plane: Points2, present: Flags) -> RayPose:
 
 def mirror_inputs(inputs: np.ndarray) -> np.ndarray:
     """Return the inputs of the mirrored person, (T, INPUT_WIDTH)."""
-    xy = inputs[:, : 2 * JOINTS_IN].reshape(-1, JOINTS_IN, 2)[:, _FLIP_IN] * np.array([-1, 1], inputs.dtype)
+    xy = inputs[:, : 2 * JOINTS_IN].reshape(len(inputs), JOINTS_IN, 2)[:, _FLIP_IN] * np.array([-1, 1], inputs.dtype)
     present = inputs[:, 2 * JOINTS_IN : 3 * JOINTS_IN][:, _FLIP_IN]
-    return np.concatenate([xy.reshape(len(inputs), -1), present, inputs[:, -1:]], -1)
+    return np.concatenate([xy.reshape(len(inputs), 2 * JOINTS_IN), present, inputs[:, -1:]], -1)
 
 
 def mirror_outputs(joints: np.ndarray, log_sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

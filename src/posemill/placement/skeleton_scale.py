@@ -6,8 +6,8 @@ from the person's height if it is given, else from the bodies that the lifter wa
 Stature from bones
 ------------------
 ``stature = (thigh + shin + spine + thorax) / 0.754``. Thigh and shin are 0.491 of stature (Drillis and Contini 1966:
-hip joint at 0.530, ankle at 0.039). The two trunk bones of the Human3.6M joints, mid hips to spine to neck base, have no
-row there; they are 0.263 of stature where the legs of the same body are 0.491 (median of 16 CMU mocap subjects).
+hip joint at 0.530, ankle at 0.039). The two trunk bones of the Human3.6M joints, mid hips to spine to neck base, have
+no row there; they are 0.263 of stature where the legs of the same body are 0.491 (median of 16 CMU mocap subjects).
 Head and neck are left out: what a lifter's head joint means differs most. Checked on the same subjects against the
 median height of their head joint above the floor, which is 0.929 of this stature (between eyes and hair line): the
 residual has a standard deviation of 2.7 % (median 1.6 %), in which is how upright they stood. Hence the default sigma
@@ -113,7 +113,8 @@ def fit_skeleton(
         size = _weighted_median(ratio.T, (weights * shape**2).T)
         with np.errstate(invalid="ignore", divide="ignore"):
             shape = _weighted_median(lengths / size[:, None], weights * size[:, None] ** 2)
-    shape = _mirror_mean(shape) * np.nanmedian(size)
+    importance = (weights * shape**2).sum(axis=1, where=known)
+    shape = _mirror_mean(shape) * _weighted_median(size[:, None], importance[:, None])
     unseen = np.isnan(shape)
     if height_m is not None and unseen[_STATURE_WEIGHTS > 0].any():
         raise ClipError("the scale cannot be taken from height_m: legs and trunk are never seen together")

@@ -2,7 +2,8 @@
 
 A joint ``P`` (root-relative, camera axes) seen on the undistorted ray ``(x, y, 1)`` gives two equations that are
 linear in the root ``T``: ``Tx - x Tz = x Z - X`` and ``Ty - y Tz = y Z - Y``. Their weighted least squares have a
-closed form, so all frames are solved at once. Only the translation is sought: perspective-n-point would turn the pose as well.
+closed form, so all frames are solved at once. Only the translation is sought: perspective-n-point would turn the pose
+as well.
 
 Depth is known about ten times worse than the sides: ``sigma_Tz ≈ Tz² sigma_px / (f S)`` with S the root of the summed
 squares of the joints' distances from their mean in the image plane, against ``Tz sigma_px / (f √N)``.
@@ -107,8 +108,8 @@ def solve_roots(
     """Solve each frame's translation, weighing every joint by what is known of its errors.
 
     A joint's equations err by ``depth · ray_sigma`` (its keypoint) and by ``pose_sigma`` (its 3D), so their inverse
-    squares are the weights. Joints that contradict the others count less: Huber's weights first, which have one minimum, then
-    Tukey's biweight, which leaves far outliers out altogether.
+    squares are the weights. Joints that contradict the others count less: Huber's weights first, which have one
+    minimum, then Tukey's biweight, which leaves far outliers out altogether.
 
     Parameters
     ----------

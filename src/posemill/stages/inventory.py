@@ -32,11 +32,11 @@ class Finding:
     way_out: str = ""
 
 
-def _state(kind: str, name: str) -> tuple[str, str]:
-    """Weights of a method with default options, and what is wrong with it ("" if nothing)."""
-    module = registry.load(kind, name)
+def _weights(kind: str, name: str) -> str:
+    """Weights of a method with default options, in words."""
+    card = registry.load(kind, name).CARD
     file = weights_file(kind, name, registry.options(kind, name, None))
-    return (file.name if file else str(getattr(module.CARD, "weights", "none needed"))), ""
+    return file.name if file else str(getattr(card, "weights", "none needed"))
 
 
 def print_methods(kinds: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ def print_methods(kinds: Iterable[str]) -> None:
                 card = registry.load(kind, name).CARD
                 joints = getattr(card, "joint_set", None) or f"{card.joint_set_in} → {card.joint_set_out}"
                 licences = " / ".join(str(card.licences.get(part, "unknown")) for part in ("code", "weights", "data"))
-                table.add_row(name, joints, _state(kind, name)[0], licences)
+                table.add_row(name, joints, _weights(kind, name), licences)
             except PosemillError as error:
                 table.add_row(name, "", f"not usable: {error}", "")
         console.print(table)
@@ -77,7 +77,7 @@ def _gpu() -> Finding:
 
 def _method(kind: str, name: str) -> Finding:
     try:
-        found, _ = _state(kind, name)
+        found = _weights(kind, name)
     except PosemillError as error:
         return Finding(f"{kind[:-1]} {name}", False, str(error), f"--config {kind[:-1]}={name}", "see the message")
     return Finding(f"{kind[:-1]} {name}", True, found, f"--config {kind[:-1]}={name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from posemill.errors import ArtifactError, ClipError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read
 from posemill.formats.atomic import write_bytes
-from posemill.media import frames
+from posemill.media import frames, probe
 from posemill.provenance import StageRequest
 from posemill.view.picture import ClipView, draw_clip, draw_message
 
@@ -78,10 +77,19 @@ def _shown_frame(clip: Clip, track: Track) -> int:
 
 
 def _picture_at(video: Path, clip: Clip, index: int) -> np.ndarray:
-    """Pixels of one frame, found by its time stamp."""
-    step = float(np.median(np.diff(clip.time))) if len(clip.time) > 1 else 1.0
-    with closing(frames(video, start_s=max(float(clip.time[index]) - step / 2, 0.0))) as source:
-        return next(source).rgb
+    """Pixels of one frame: by its time stamp, or by its number where the sheet's fps replaced the stamps."""
+    info = probe(video)
+    time, step = clip.time, float(np.median(np.diff(clip.time))) if len(clip.time) > 1 else 1.0
+    number = time * clip.fps
+    own_rate = clip.temporal and not abs(info.fps / clip.fps - 1) < 0.01
+    if own_rate and np.abs(number - np.round(number)).max() < 1e-6:
+        for picture in frames(video, info=info):
+            if picture.index == round(float(number[index])):
+                return picture.rgb
+    else:
+        for picture in frames(video, start_s=max(float(time[index]) - step / 2, 0.0), info=info):
+            return picture.rgb
+    raise ClipError(f"{video.name}: expected a frame at {time[index]:.3f} s, got the end of the video")
 
 
 def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track, clip: Clip, name: str) -> ClipView:

@@ -101,7 +101,7 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     focal = np.minimum(focal, half / spread)
 
     away = np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], -1)
-    forward = -away
+    forward = np.negative(away)
     right = np.stack([-forward[:, 1], forward[:, 0], np.zeros(n)], -1)
     right = -right / np.linalg.norm(right, axis=-1, keepdims=True)
     looking = np.stack([right, np.cross(forward, right), forward], 1)

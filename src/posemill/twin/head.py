@@ -52,23 +52,32 @@ def head(body: Body, k: float) -> Iterator[Part]:
         mouth = ellipsoid((0.098, 0, 0.006), (0.012, 0.024, 0.0035))(p)
         return np.maximum(d, -mouth)
 
-    points, triangles = mesh(face, (-0.12, -0.10, base[2] - 0.055), (0.14, 0.10, 0.20), 0.0036)
+    points, triangles = mesh(face, (-0.12, -0.10, base[2] - 0.055), (0.14, 0.10, 0.20), 0.004, 0.6)
     colours = paint(points, SKIN).astype(float)
-    lips = (np.abs(points[:, 2] - 0.006) < 0.0105 * (1 - (points[:, 1] / 0.028) ** 2)) & (points[:, 0] > 0.07)
-    colours[lips] = LIPS
     blush = np.exp(-((np.linalg.norm(np.abs(points) - (0.08, 0.04, 0.034), axis=-1) / 0.02) ** 2)) * (points[:, 2] > 0)
     colours += blush[:, None] * (12, -22, -18)
     yield Part(
         "head", points * k, triangles, np.clip(colours, 0, 255).astype(np.uint8), _neck_weights(points, float(base[2]))
     )
 
-    hair_points, hair_triangles = mesh(_hair(skull), (-0.13, -0.11, -0.05), (0.13, 0.11, 0.22), 0.005)
-    yield _rigid(hair_points, hair_triangles, HAIR, k)
+    lips = smooth_union(
+        [
+            round_cone((0.0905, 0.013, 0.0105), (0.0905, -0.013, 0.0105), 0.0048, 0.0048),
+            round_cone((0.0890, 0.010, 0.0010), (0.0890, -0.010, 0.0010), 0.0052, 0.0052),
+        ],
+        0.002,
+    )
+    yield _rigid(*mesh(lips, (0.07, -0.03, -0.02), (0.11, 0.03, 0.03), 0.0025), LIPS, k)
+    hair_points, hair_triangles = mesh(_hair(skull), (-0.13, -0.11, -0.05), (0.13, 0.11, 0.22), 0.005, 0.5)
+    hair = _rigid(hair_points, hair_triangles, HAIR, k)
+    shade = 1 + 0.22 * np.sin(hair_points[:, 1] * 300 + 3 * np.sin(hair_points[:, 0] * 60))
+    hair.colours[:] = np.clip(np.array(HAIR) * shade[:, None], 0, 255)
+    yield hair
     for s in (1, -1):
         yield _rigid(*mesh(round_cone((0.0955, s * 0.017, 0.0965), (0.083, s * 0.047, 0.0945), 0.0040, 0.0030),
                            (0.06, -0.07, 0.08), (0.11, 0.07, 0.115), 0.0024), BROW, k)  # fmt: skip
         centre = _EYE * (1, s, 1)
-        eye, faces = mesh(ellipsoid(centre, (0.0125, 0.0145, 0.0095)), centre - 0.02, centre + 0.02, 0.0018)
+        eye, faces = mesh(ellipsoid(centre, (0.0125, 0.0145, 0.0095)), centre - 0.02, centre + 0.02, 0.0022)
         made = _rigid(eye, faces, WHITE, k)
         from_axis = np.linalg.norm(eye[:, 1:] - centre[1:], axis=-1)
         front = eye[:, 0] > centre[0]
@@ -82,11 +91,12 @@ def _hair(skull: Solid) -> Solid:
     """Short hair: the skull's surface, thicker, above a line from the forehead over the ears to the nape."""
 
     def distance(p: np.ndarray) -> np.ndarray:
-        strands = 0.0015 * np.sin(p[:, 1] * 420 + 2 * np.sin(p[:, 0] * 90))
-        cap = skull(p) - 0.011 - 0.006 * ramp(p[:, 2], 0.10, 0.17) + strands
         x = p[:, 0]
-        hairline = np.where(x > 0.0, 0.072 + 1.15 * x, 0.072 + 1.5 * x)
-        return np.maximum(cap, (np.maximum(hairline, -0.028) - p[:, 2]) * 0.6)
+        hairline = np.maximum(np.where(x > 0.0, 0.072 + 1.05 * x, 0.072 + 1.5 * x), -0.028)
+        above = p[:, 2] - hairline + 0.004 * np.sin(p[:, 1] * 160) + 0.003 * np.sin(p[:, 1] * 370 + 1)
+        strands = 0.0013 * np.sin(p[:, 1] * 420 + 2 * np.sin(p[:, 0] * 90))
+        cap = skull(p) - 0.003 - 0.010 * ramp(above, 0.0, 0.035) - 0.008 * ramp(p[:, 2], 0.10, 0.17) + strands
+        return np.maximum(cap, -above * 0.6)
 
     return distance
 

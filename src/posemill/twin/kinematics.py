@@ -77,12 +77,12 @@ def upper_body(time: np.ndarray, pelvis: Matrix3, angles: dict[str, np.ndarray |
         lift = 0.22 * np.maximum(0.0, elevation - np.radians(30)) ** 2 / (elevation + 0.3)
         out[:, bone(side + "clavicle")] = out[:, bone("chest")] @ turn("x", sign * lift)
         upper = out[:, bone("chest")] @ swing @ turn("z", -sign * get(side + "inward"))
-        forearm = upper @ turn("y", -get(side + "elbow"))
+        # Pronation turns the forearm about its own axis; half of it there, half at the wrist.
+        pronate = turn("z", -0.5 * sign * get(side + "pronate"))
+        forearm = upper @ turn("y", -get(side + "elbow")) @ pronate
         out[:, bone(side + "upper_arm")] = upper
         out[:, bone(side + "forearm")] = forearm
-        out[:, bone(side + "hand")] = (
-            forearm @ turn("z", -sign * get(side + "pronate")) @ turn("x", -sign * get(side + "wrist"))
-        )
+        out[:, bone(side + "hand")] = forearm @ pronate @ turn("x", -sign * get(side + "wrist"))
     return out
 
 

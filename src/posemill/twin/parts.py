@@ -56,9 +56,10 @@ def _part(
     colour: tuple[int, int, int],
     weigh: Callable[[np.ndarray], dict[str, np.ndarray]],
     k: float,
+    thin: float = 0.6,
 ) -> Part:
     """Mesh a solid written for 1.75 m and scale it by ``k``; ``weigh`` sees the unscaled points."""
-    points, triangles = mesh(solid, box[0], box[1], step_m)
+    points, triangles = mesh(solid, box[0], box[1], step_m, thin)
     return Part(name, points * k, triangles, paint(points, colour), weigh(points))
 
 
@@ -81,8 +82,8 @@ def _arm_solids(upper: float, fore: float) -> list[Solid]:
     return [
         round_cone((0, 0, 0), (0.004, 0, -0.14), 0.051, 0.047),
         round_cone((0.004, 0, -0.14), (0, 0, elbow), 0.047, 0.038),
-        round_cone((0, 0, elbow), (0.004, 0, elbow - 0.07), 0.038, 0.0425),
-        round_cone((0.004, 0, elbow - 0.07), (0, 0, wrist), 0.0425, 0.026, squash=0.88),
+        round_cone((0, 0, elbow), (0.004, 0, elbow - 0.07), 0.038, 0.0415),
+        round_cone((0.004, 0, elbow - 0.07), (0, 0, wrist), 0.0415, 0.026, squash=0.88),
     ]
 
 
@@ -110,7 +111,7 @@ def _arm(body: Body, k: float, side: str, sign: float) -> Part:
     solid = smooth_union([limb, *fingers], 0.008)
 
     def weigh(p: np.ndarray) -> dict[str, np.ndarray]:
-        before, middle, after = hat(-p[:, 2], upper, 0.05)
+        before, middle, after = hat(-p[:, 2], upper, 0.06)
         hand = ramp(-p[:, 2], -wrist - 0.015, -wrist + 0.015)
         return {
             side + "upper_arm": before,
@@ -159,8 +160,8 @@ def _trunk(body: Body, k: float) -> Iterator[Part]:
         folds = 0.0022 * np.sin(p[:, 2] * 95 + 9 * np.sin(p[:, 1] * 14)) * np.exp(-(((p[:, 2] - 0.16) / 0.09) ** 2))
         cloth = _grown(upper, 0.006)(p) + folds
         # The neck opening: everything above a plane that falls to the front, near the neck.
-        above = p[:, 2] - (neck[2] + 0.028 - 0.55 * (p[:, 0] - neck[0]))
-        opening = np.maximum(-above * 0.85, np.linalg.norm(p[:, :2] - (neck[0] + 0.01, 0), axis=-1) - 0.088)
+        above = p[:, 2] - (neck[2] + 0.022 + 0.25 * np.abs(p[:, 1]) - 0.55 * (p[:, 0] - neck[0]))
+        opening = np.maximum(-above * 0.8, np.abs(p[:, 1]) - 0.14)
         return np.maximum(np.maximum(cloth, waist - 0.02 - p[:, 2]), -opening)
 
     def weigh_upper(p: np.ndarray) -> dict[str, np.ndarray]:
@@ -171,7 +172,7 @@ def _trunk(body: Body, k: float) -> Iterator[Part]:
         for i, (side, sign) in enumerate((("left_", 1.0), ("right_", -1.0))):
             along = (p - origin[side + "upper_arm"]) @ np.array([0, sign, -1]) / np.sqrt(2)
             near = ramp(trunk(p) - sleeves[2 * i](p), -0.035, 0.03) * (sign * p[:, 1] > 0)
-            _, middle, after = hat(along, 0.01, 0.065)
+            _, middle, after = hat(along, 0.01, 0.08)
             weights[f"mid_{side}upper_arm"] = near * middle
             weights[side + "upper_arm"] = near * after
             girdle = ramp(sign * p[:, 1], 0.05, 0.13) * ramp(p[:, 2], shoulder[2] - 0.12, shoulder[2] - 0.02)
@@ -183,7 +184,14 @@ def _trunk(body: Body, k: float) -> Iterator[Part]:
         return weights
 
     box = ((-0.19, -0.50, 0.05), (0.19, 0.50, 0.60))
-    yield _decorated(_part("pelvis", shirt, box, 0.008, SHIRT, weigh_upper, k), k)
+    yield _part("pelvis", shirt, box, 0.008, SHIRT, weigh_upper, k, thin=0.72)
+
+    def band(p: np.ndarray) -> np.ndarray:
+        """A pale band across the chest: front and back can be told."""
+        edge = np.maximum(np.abs(p[:, 2] - 0.35) - 0.026, np.maximum(np.abs(p[:, 1]) - 0.135, 0.03 - p[:, 0]))
+        return np.maximum(_grown(upper, 0.0085)(p), edge)
+
+    yield _part("pelvis", band, ((0.0, -0.16, 0.30), (0.16, 0.16, 0.40)), 0.006, LINEN, weigh_upper, k, thin=0.5)
 
     seat = smooth_union([_below(trunk, waist - 0.015), *legs], 0.05)
 
@@ -210,7 +218,7 @@ def _trunk(body: Body, k: float) -> Iterator[Part]:
 
     floor = origin["left_foot"][2] - 0.02
     box = ((-0.18, -0.34, floor), (0.19, 0.34, 0.13))
-    yield _part("pelvis", trousers, box, 0.008, TROUSERS, weigh_lower, k)
+    yield _part("pelvis", trousers, box, 0.008, TROUSERS, weigh_lower, k, thin=0.7)
 
     def belt(p: np.ndarray) -> np.ndarray:
         buckle = ellipsoid((0.108, 0, waist - 0.012), (0.012, 0.024, 0.016))(p)
@@ -225,15 +233,6 @@ _NEEDED = (
     "spine", "chest", "neck", "left_upper_arm", "right_upper_arm", "left_thigh", "right_thigh",
     "left_shank", "right_shank", "left_foot", "right_foot",
 )  # fmt: skip
-
-
-def _decorated(part: Part, k: float) -> Part:
-    """Give the shirt a pale band across the chest and darker sleeve hems, so that front and sides can be told."""
-    p = part.points / k
-    front = (p[:, 0] > 0.02) & (np.abs(p[:, 1]) < 0.13)
-    part.colours[front & (p[:, 2] > 0.325) & (p[:, 2] < 0.375)] = LINEN
-    part.colours[p[:, 2] > 0.525] = (24, 84, 98)
-    return part
 
 
 def _leg(body: Body, k: float) -> Solid:
@@ -300,7 +299,7 @@ def _shoe(body: Body, k: float, side: str, sign: float) -> Iterator[Part]:
         return {side + "foot": 1 - toes, side + "toes": toes}
 
     box = ((-0.09, -0.07, floor - 0.012), (0.24, 0.07, top + 0.12))
-    made = _part(side + "foot", leather, box, 0.005, SHOE, weigh, k)
+    made = _part(side + "foot", leather, box, 0.0055, SHOE, weigh, k, thin=0.3)
     p = made.points / k
     lace = (np.abs(p[:, 1]) < 0.016) & (p[:, 0] > 0.045) & (p[:, 0] < 0.105) & (np.mod(p[:, 0], 0.014) < 0.006)
     made.colours[lace & (p[:, 2] > top + 0.03)] = LINEN

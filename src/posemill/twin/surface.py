@@ -19,10 +19,6 @@ __all__ = ["Solid", "ellipsoid", "loft", "mesh", "round_cone", "smooth_union"]
 Solid = Callable[[np.ndarray], np.ndarray]
 
 
-DECIMATE = 0.65
-"""Share of triangles taken away where the surface is nearly flat (quadric error)."""
-
-
 def ellipsoid(centre: Sequence[float], radii: Sequence[float]) -> Solid:
     """Axis-aligned ellipsoid."""
     c, r = np.asarray(centre), np.asarray(radii)
@@ -91,7 +87,9 @@ def smooth_union(solids: Sequence[Solid], blend_m: float) -> Solid:
     return distance
 
 
-def mesh(solid: Solid, low: Sequence[float], high: Sequence[float], step_m: float) -> tuple[np.ndarray, np.ndarray]:
+def mesh(
+    solid: Solid, low: Sequence[float], high: Sequence[float], step_m: float, thin: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Triangulate a solid's surface inside a box.
 
     Parameters
@@ -102,6 +100,8 @@ def mesh(solid: Solid, low: Sequence[float], high: Sequence[float], step_m: floa
         (3,) corners of the box, which must hold the solid.
     step_m
         Grid spacing in metres.
+    thin
+        Share of triangles to take away where the surface is nearly flat (quadric error).
 
     Returns
     -------
@@ -117,7 +117,8 @@ def mesh(solid: Solid, low: Sequence[float], high: Sequence[float], step_m: floa
     grid = pv.ImageData(dimensions=tuple(dims), spacing=(step_m,) * 3, origin=tuple(low_))
     values = solid(np.stack([x.ravel(), y.ravel(), z.ravel()], -1))
     surface = grid.contour([0.0], scalars=values, method="flying_edges")  # pyright: ignore[reportArgumentType]
-    surface = surface.decimate(DECIMATE, volume_preservation=True)
+    if thin:
+        surface = surface.decimate(thin, volume_preservation=True)
     points = np.asarray(surface.points, dtype=np.float64)
     triangles = np.asarray(surface.faces).reshape(-1, 4)[:, 1:].astype(np.int64)
     a, b, c = (points[triangles[:, i]] for i in range(3))

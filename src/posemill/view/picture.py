@@ -85,12 +85,12 @@ def draw_clip(view: ClipView) -> bytes:
     """Draw a clip; PNG, 1400 x 720 pixels."""
     figure = _figure()
     height, width = view.rgb.shape[:2]
-    bottom, top = (0.17, 0.89) if view.temporal else (0.07, 0.89)
+    bottom, top = (0.215, 0.885) if view.temporal else (0.07, 0.885)
     share = float(np.clip((top - bottom) * _HIGH_IN * width / height / _WIDE_IN, 0.2, 0.55))
     _draw_image(figure.add_axes((0.015, bottom, share, top - bottom)), view)
     _draw_space(figure.add_axes((share + 0.03, bottom, 0.955 - share, top - bottom)), view)
     if view.temporal:
-        _draw_course(figure.add_axes((0.075, 0.055, 0.905, 0.085)), view)
+        _draw_course(figure.add_axes((0.075, 0.05, 0.905, 0.085)), view)
     figure.text(0.015, 0.945, view.title, fontsize=15, fontweight="bold", color=_INK, va="center")
     figure.text(0.985, 0.945, view.axes_label, fontsize=11, color=_INK, va="center", ha="right")
     return _png(figure)
@@ -186,8 +186,7 @@ class _Look:
 def _draw_space(ax: Axes, view: ClipView) -> None:
     """Draw floor, path, past and later poses, and the pose of the frame."""
     _bare(ax)
-    ax.set_aspect("equal")
-    ax.set_anchor("C")
+    ax.set_aspect("equal", adjustable="datalim")
     joints, centre = view.joints.astype(np.float64), view.camera_centre
     if view.axes == "camera":
         joints, centre = joints @ _CAMERA_TO_UP.T, np.zeros(3)
@@ -251,7 +250,8 @@ def _draw_floor(ax: Axes, look: _Look, shown: Points3, floor: float, is_world: b
     for axis, name in enumerate(names):
         tip = corner + 0.4 * np.eye(3)[axis]
         ax.plot(*look(np.stack([corner, tip])).T, color=_INK, lw=1.6, zorder=1, solid_capstyle="round")
-        ax.text(*look(corner + 0.5 * np.eye(3)[axis]), name, color=_INK, fontsize=9, ha="center", va="center")
+        x, y = look(corner + 0.5 * np.eye(3)[axis])
+        ax.text(x, y, name, color=_INK, fontsize=9, ha="center", va="center")
     kind = "floor z = 0" if is_world else "grid at the lowest joint; the floor is not known"
     ax.text(0.0, -0.036, f"{kind}, {step:g} m squares", transform=ax.transAxes, fontsize=9, color=_INK, va="center")
 
@@ -287,16 +287,33 @@ def _draw_pose(ax: Axes, look: _Look, pose: Points3, joints: JointSet, *, ghost:
 
 
 def _draw_notes(ax: Axes, view: ClipView) -> None:
+    """Name the colours, and the mean sigma of the pose, along the upper edge."""
+    from matplotlib.lines import Line2D
+
     sigma = view.sigma_m[view.frame]
-    parts: list[tuple[str, str]] = [("left", _LEFT), ("right", _RIGHT)]
-    parts += [("pelvis path", _PATH)] if view.temporal else []
-    parts += [("foot on the floor", _CONTACT)] if view.contact.any() else []
+    entries: list[tuple[str, Line2D]] = [
+        (n, Line2D([], [], color=c, lw=5)) for n, c in (("left", _LEFT), ("right", _RIGHT))
+    ]
+    if view.temporal:
+        entries.append(("pelvis path", Line2D([], [], color=_PATH, lw=2)))
+    if view.contact.any():
+        ring = Line2D([], [], ls="", marker="o", mfc="none", mec=_CONTACT, ms=10, mew=2.2)
+        entries.append(("foot on the floor", ring))
     if np.isfinite(sigma).any():
-        parts.append((f"mean sigma {1000 * float(np.nanmean(sigma)):.0f} mm", _INK))
-    for index, (text, colour) in enumerate(parts):
-        ax.text(
-            1.0, 0.99 - 0.042 * index, text, transform=ax.transAxes, fontsize=10, color=colour, ha="right", va="top"
-        )
+        entries.append((f"mean sigma {1000 * float(np.nanmean(sigma)):.0f} mm", Line2D([], [], lw=0)))
+    names, handles = [name for name, _ in entries], [handle for _, handle in entries]
+    ax.legend(
+        handles,
+        names,
+        loc="upper right",
+        bbox_to_anchor=(1.0, 1.05),
+        ncols=len(entries),
+        frameon=False,
+        fontsize=10,
+        labelcolor=_INK,
+        handlelength=1.2,
+        columnspacing=1.4,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- course

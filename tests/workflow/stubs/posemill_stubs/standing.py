@@ -1,10 +1,10 @@
 """Detector: a person stands in front of the camera, a little nearer in brighter pictures."""
 
 import numpy as np
-from posemill_stubs.body import projected
 from pydantic import BaseModel
 
 from posemill.detectors.protocol import Detection, DetectorCard
+from posemill_stubs.body import projected
 
 NAME = "stub_standing"
 CARD = DetectorCard("h36m17", 1, "none", {"code": "Apache-2.0", "weights": "none", "data": "none"}, ("numpy",))

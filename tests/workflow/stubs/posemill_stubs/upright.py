@@ -1,10 +1,10 @@
 """Lifter: whatever it is shown, a person stands there."""
 
 import numpy as np
-from posemill_stubs.body import STANDING
 from pydantic import BaseModel
 
 from posemill.lifters.protocol import LifterCard, LiftOutput
+from posemill_stubs.body import STANDING
 
 NAME = "stub_upright"
 CARD = LifterCard(joint_set_in="h36m17", licences={"code": "Apache-2.0", "weights": "none", "data": "none"})

@@ -1,0 +1,204 @@
+"""Camera calibrations: posemill's own JSON, OpenCV's YAML and JSON, Pose2Sim's TOML.
+
+posemill's JSON, one camera or several by name; ``R`` and ``t`` (world to camera, metres) may be left out::
+
+    {"width": 1280, "height": 720, "K": [[f, 0, cx], [0, f, cy], [0, 0, 1]], "dist": [k1, k2, p1, p2, k3],
+     "R": [[...], [...], [...]], "t": [x, y, z]}
+    {"cameras": {"left": {...}, "right": {...}}}
+
+OpenCV (``cv::FileStorage`` and ROS): ``image_width``, ``image_height``, ``camera_matrix``,
+``distortion_coefficients`` (or ``dist_coeffs``); a place in the world only as ``rvec`` and ``tvec``, because ``R`` and
+``T`` in these files are between two cameras.
+
+Pose2Sim: a table per camera with ``size``, ``matrix``, ``distortions``, ``rotation`` (Rodrigues vector, world to
+camera, world z up) and ``translation`` (metres).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from posemill.camera import Camera
+from posemill.errors import InputError, expected
+from posemill.formats.atomic import write_text
+
+__all__ = ["read_calibration", "write_calibration"]
+
+
+def read_calibration(path: Path, camera: str | None = None) -> Camera:
+    """Read one camera.
+
+    Parameters
+    ----------
+    path
+        ``.json``, ``.toml``, ``.yml`` or ``.yaml``.
+    camera
+        Its name; needed where the file has several.
+
+    Raises
+    ------
+    InputError
+        Not such a file, no camera of that name (those that exist are listed), or a lens that the pinhole model with
+        five distortion coefficients cannot describe.
+    """
+    path = Path(path)
+    entries = _entries(_load(path), path)
+    name = "" if "" in entries else camera
+    if name is None and len(entries) == 1:
+        name = next(iter(entries))
+    if name is None or name not in entries:
+        do = "name it in the sheet's column camera"
+        raise InputError(expected("camera", " or ".join(sorted(entries)), camera, where=path, do=do))
+    read, entry = entries[name]
+    try:
+        return read(entry)
+    except KeyError as error:
+        raise InputError(f"{path}: camera {name or 'calibration'}: expected {error.args[0]}, got none") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected a camera calibration, got one with bad numbers: {error}") from None
+
+
+def write_calibration(path: Path, camera: Camera | Mapping[str, Camera]) -> None:
+    """Write one camera, or several by name, as posemill's JSON."""
+    if isinstance(camera, Camera):
+        content = _entry(camera)
+    else:
+        content = {"cameras": {name: _entry(camera[name]) for name in sorted(camera)}}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _entry(camera: Camera) -> dict[str, Any]:
+    entry = {"width": camera.width, "height": camera.height, "K": camera.K.tolist(), "dist": camera.dist.tolist()}
+    if camera.R is not None and camera.t is not None:
+        entry |= {"R": camera.R.tolist(), "t": camera.t.tolist()}
+    return entry
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    """Content of the file as plain data; YAML tags are read as what they tag and never run."""
+    readers = {".json": json.loads, ".toml": tomllib.loads, ".yml": _load_yaml, ".yaml": _load_yaml}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(expected("kind of calibration", " ".join(readers), path.suffix or "no suffix", where=path))
+    try:
+        content = reader(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: expected a calibration, got: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # also what json, tomllib and UTF-8 raise
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: expected {path.suffix[1:]}, got a file that is not: {first}") from None
+    if not isinstance(content, Mapping):
+        raise InputError(expected("calibration", "a table of names and values", type(content).__name__, where=path))
+    return content
+
+
+def _load_yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Safe loader that knows OpenCV's matrix tag."""
+
+    def matrix(loader: yaml.SafeLoader, node: Any) -> Any:
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", matrix)
+    # OpenCV writes "%YAML:1.0", which is no YAML directive.
+    lines = [line for line in text.splitlines() if not line.startswith("%YAML")]
+    try:
+        return yaml.load("\n".join(lines), Loader=Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).replace("\n", " ")) from None
+
+
+def _entries(content: Mapping[str, Any], path: Path) -> dict[str, tuple[Callable[[Any], Camera], Any]]:
+    """Camera name to (reader, its entry); the name is empty where the file is one camera without a name."""
+    if isinstance(content.get("cameras"), Mapping):
+        return {str(name): (_from_posemill, entry) for name, entry in content["cameras"].items()}
+    if "K" in content:
+        return {"": (_from_posemill, content)}
+    if "camera_matrix" in content:
+        return {"": (_from_opencv, content)}
+    tables = {str(k): v for k, v in content.items() if isinstance(v, Mapping) and "matrix" in v and "size" in v}
+    named = {str(v.get("name", k)): v for k, v in tables.items()}
+    if tables:
+        # Pose2Sim's cameras go by their table or by their name.
+        chosen = named if len(named) == len(tables) else tables
+        return {name: (_from_pose2sim, entry) for name, entry in chosen.items()}
+    want = "K (posemill), camera_matrix (OpenCV) or tables with size and matrix (Pose2Sim)"
+    raise InputError(expected("calibration", want, ", ".join(map(str, content)) or "nothing", where=path))
+
+
+def _from_posemill(entry: Mapping[str, Any]) -> Camera:
+    r, t = entry.get("R"), entry.get("t")
+    return Camera(
+        *_size(entry["width"], entry["height"]),
+        np.array(entry["K"], dtype=np.float64),
+        _distortion(entry.get("dist", [0.0] * 5)),
+        None if r is None else np.array(r, dtype=np.float64),
+        None if t is None else np.array(t, dtype=np.float64),
+    )
+
+
+def _from_opencv(entry: Mapping[str, Any]) -> Camera:
+    model = str(entry.get("distortion_model", "plumb_bob"))
+    if model not in ("plumb_bob", "radtan", "rational_polynomial"):
+        raise InputError(expected("distortion model", "plumb_bob", model, do="calibrate with the pinhole model"))
+    dist = entry.get("distortion_coefficients", entry.get("dist_coeffs"))
+    r, t = None, None
+    if "rvec" in entry and "tvec" in entry:
+        r = Rotation.from_rotvec(_matrix(entry["rvec"]).reshape(3)).as_matrix()
+        t = _matrix(entry["tvec"]).reshape(3)
+    return Camera(
+        *_size(entry["image_width"], entry["image_height"]),
+        _matrix(entry["camera_matrix"]).reshape(3, 3),
+        _distortion([0.0] * 5 if dist is None else _matrix(dist)),
+        r,
+        t,
+    )
+
+
+def _from_pose2sim(entry: Mapping[str, Any]) -> Camera:
+    if entry.get("fisheye"):
+        raise InputError(expected("lens", "fisheye = false", "fisheye = true", do="calibrate with the pinhole model"))
+    rotation, translation = entry.get("rotation"), entry.get("translation")
+    placed = rotation is not None and translation is not None
+    return Camera(
+        *_size(*entry["size"]),
+        np.array(entry["matrix"], dtype=np.float64),
+        _distortion(entry.get("distortions", [0.0] * 5)),
+        Rotation.from_rotvec(np.array(rotation, dtype=np.float64).reshape(3)).as_matrix() if placed else None,
+        np.array(translation, dtype=np.float64).reshape(3) if placed else None,
+    )
+
+
+def _size(width: Any, height: Any) -> tuple[int, int]:
+    size = int(width), int(height)
+    if min(size) <= 0 or size != (width, height):
+        raise InputError(expected("image size", "whole positive pixels", f"{width} x {height}"))
+    return size
+
+
+def _matrix(value: Any) -> np.ndarray:
+    """OpenCV's {rows, cols, data} or nested lists, float64."""
+    if isinstance(value, Mapping):
+        return np.array(value["data"], dtype=np.float64).reshape(int(value["rows"]), int(value["cols"]))
+    return np.array(value, dtype=np.float64)
+
+
+def _distortion(value: Any) -> np.ndarray:
+    """(5,) k1 k2 p1 p2 k3; further coefficients only if they are zero."""
+    dist = np.array(value, dtype=np.float64).reshape(-1)
+    if len(dist) > 5 and not dist[5:].any():
+        dist = dist[:5]
+    if len(dist) not in (0, 4, 5):
+        raise InputError(expected("distortion", "k1 k2 p1 p2 [k3]", f"{len(dist)} coefficients"))
+    return np.pad(dist, (0, 5 - len(dist)))

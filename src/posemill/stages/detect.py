@@ -1,0 +1,161 @@
+"""detect: one clip's pictures to 2D detections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from posemill import media, registry
+from posemill.detectors.protocol import Detection, Detector
+from posemill.errors import ClipError, InputError
+from posemill.formats.artifact import Artifact, Clip, Track, write
+from posemill.media import Frame, VideoInfo
+from posemill.people.tracks import match
+from posemill.progress import progress
+from posemill.provenance import StageRequest, record
+from posemill.skeleton import joint_set
+
+__all__ = ["run"]
+
+_BLOCK = 1024
+
+
+class _Rows:
+    """Rows of one width, collected as float32 blocks: memory grows by the numbers themselves and nothing else."""
+
+    def __init__(self, width: int) -> None:
+        self._width, self._count = width, 0
+        self._blocks: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, row: np.ndarray | None) -> None:
+        """Add a row, of NaN where there is none."""
+        place = self._count % _BLOCK
+        if place == 0:
+            self._blocks.append(np.full((_BLOCK, self._width), np.nan, dtype=np.float32))
+        if row is not None:
+            self._blocks[-1][place] = row
+        self._count += 1
+
+    def skip_to(self, count: int) -> None:
+        """Add empty rows until there are ``count``."""
+        while self._count < count:
+            self.append(None)
+
+    def array(self) -> np.ndarray:
+        """(rows, width) float32."""
+        return np.concatenate(self._blocks)[: self._count] if self._blocks else np.zeros((0, self._width), np.float32)
+
+
+class _People:
+    """Detections sorted by person as they come."""
+
+    def __init__(self, joints: int) -> None:
+        self._joints = joints
+        self._rows: list[_Rows] = []
+        self._boxes = np.zeros((0, 4))
+
+    def add(self, frame: int, detections: list[Detection]) -> None:
+        """Add the detections of the frame with this number of frames before it."""
+        found = np.array([d.bbox for d in detections]).reshape(-1, 4)
+        for detection, person in zip(detections, match(self._boxes, found), strict=True):
+            if person < 0:
+                person = len(self._rows)
+                self._rows.append(_Rows(self._joints * 5 + 4))
+                self._boxes = np.concatenate([self._boxes, detection.bbox[None]])
+            self._boxes[person] = detection.bbox
+            self._rows[person].skip_to(frame)
+            parts = (detection.keypoints, detection.score, detection.sigma, detection.valid, detection.bbox)
+            self._rows[person].append(np.concatenate([np.ravel(part) for part in parts]))
+
+    def tracks(self, frames: int) -> dict[str, Track]:
+        """Tracks p1, p2, ... in order of appearance, NaN and score 0 where not seen."""
+        tracks, j = {}, self._joints
+        for number, rows in enumerate(self._rows, 1):
+            rows.skip_to(frames)
+            keypoints, score, sigma, valid, bbox = np.split(rows.array(), [2 * j, 3 * j, 4 * j, 5 * j], axis=1)
+            seen = valid == 1
+            arrays = {
+                "keypoints": np.where(seen[..., None], keypoints.reshape(-1, j, 2), np.float32(np.nan)),
+                "score": np.where(seen, score, np.float32(0)),
+                "sigma": np.where(seen, sigma, np.float32(np.nan)),
+                "valid": seen,
+                "bbox": np.where(seen.any(axis=1, keepdims=True), bbox, np.float32(np.nan)),
+            }
+            tracks[f"p{number}"] = Track(arrays)
+        return tracks
+
+
+def run(video: Path, output: Path, request: StageRequest) -> None:
+    """Detect people in one clip and write a ``detections2d`` artifact.
+
+    Parameters
+    ----------
+    video
+        Video file, image, or folder of images.
+    output
+        Artifact to write.
+    request
+        Its sheet has ``subject``, ``clip``, ``kind`` (``video`` or ``stills``), ``fps`` (overrides the stamps; None
+        keeps them) and ``start_s`` (in the file's own time; what comes before is skipped).
+
+    Raises
+    ------
+    InputError
+        No such file; a folder of images as a video without ``fps``.
+    MissingError
+        The detector cannot run here.
+
+    Notes
+    -----
+    What is wrong with the content of the clip is no error of the run: the artifact then says ``failed`` and why.
+    """
+    sheet = request.sheet
+    module = registry.load("detectors", request.method)
+    subject, name = str(sheet.get("subject") or "S1"), str(sheet.get("clip") or "clip")
+    clip = Clip(temporal=sheet.get("kind") != "stills")
+    device = "cpu"
+    try:
+        info = media.probe(video)
+        clip.image_size = (info.width, info.height)
+        clip.fps = _rate(video, info, clip.temporal, sheet.get("fps"))
+        with module.create(module.Options.model_validate(request.options), temporal=clip.temporal) as detector:
+            device = detector.device
+            shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
+            shown = progress(shown, info.frame_count_hint, f"detect {subject}/{name}")
+            _detect(clip, shown, detector, sheet.get("fps"))
+    except ClipError as error:
+        clip = clip.failed(str(error))
+    artifact = Artifact("detections2d", subject, module.CARD.joint_set, {name: clip})
+    artifact.provenance = record(
+        request, {name: video}, device=device, licences={request.method: dict(module.CARD.licences)}
+    )
+    write(output, artifact)
+
+
+def _rate(video: Path, info: VideoInfo, temporal: bool, fps: float | None) -> float:
+    if temporal and not info.temporal and fps is None:
+        raise InputError(f"{video}: images as a video: expected their fps in the sheet, got none; or call them stills")
+    if not temporal:
+        return float("nan")
+    return float(fps) if fps is not None else info.fps
+
+
+def _detect(clip: Clip, shown: Iterator[Frame], detector: Detector, fps: float | None) -> None:
+    """Fill in the clip's times and tracks; ClipError if nobody is seen."""
+    people = _People(len(joint_set(detector.joint_set)))
+    times: list[float] = []
+    for frame in shown:
+        time_s = frame.index / fps if fps is not None and clip.temporal else frame.time_s
+        people.add(len(times), detector.detect(frame.rgb, time_s))
+        times.append(time_s)
+    clip.time = np.array(times)
+    clip.tracks = people.tracks(len(times))
+    if clip.temporal and fps is None and len(times) > 1:
+        clip.fps = (len(times) - 1) / (times[-1] - times[0])
+    if not any(track.arrays["valid"].any() for track in clip.tracks.values()):
+        raise ClipError(f"nobody seen in {len(times)} frames")

@@ -1,0 +1,160 @@
+"""Merging the walker: constant bones, one scale, world, contacts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from posemill.merging.contacts import foot_contacts, hysteresis, speed
+from posemill.merging.merge import axis_sigma, merge
+from posemill.merging.options import MergeOptions
+from posemill.skeleton import bone_lengths
+from tests.walker import CAMERAS, LENGTHS, walker
+
+CAMERA = CAMERAS["cam1"]
+
+
+def merged(pose, root, *, scale=1.0, camera=CAMERA, temporal=True, time=None, sigma=0.02, **options):
+    frames = len(pose)
+    return merge(
+        np.arange(frames) / 30 if time is None else time,
+        pose,
+        np.where(np.isfinite(pose).all(-1), sigma, np.nan),
+        root,
+        np.where(np.isfinite(root), (0.01, 0.01, 0.05), np.nan),
+        LENGTHS,
+        scale,
+        camera,
+        temporal=temporal,
+        options=MergeOptions(**options),
+    )
+
+
+def truth(frames=60):
+    _, world = walker(frames)
+    joints = CAMERA.world_to_camera(world)
+    return world, joints, joints - joints[:, :1], joints[:, 0]
+
+
+def test_the_unsmoothed_merge_is_exact_at_any_lifter_scale():
+    world, joints, pose, root = truth()
+    out = merged(pose / 1.3, root, scale=1.3, cutoff_hz=None)
+    np.testing.assert_allclose(out.joints, world, atol=1e-9)
+    np.testing.assert_allclose(out.joints_camera, joints, atol=1e-9)
+    np.testing.assert_allclose(out.root, world[:, 0], atol=1e-9)
+    np.testing.assert_allclose(out.moved, 0.0, atol=1e-9)
+    assert out.valid.all()
+
+
+def test_bones_are_constant_after_smoothing_noise():
+    world, _, pose, root = truth(120)
+    noisy = pose + np.random.default_rng(0).normal(0, 0.03, pose.shape) * (np.arange(17) > 0)[:, None]
+    out = merged(noisy, root)
+    assert np.ptp(bone_lengths(out.joints.astype(np.float32)), axis=0).max() < 2e-6
+    np.testing.assert_allclose(bone_lengths(out.joints), np.broadcast_to(LENGTHS, (120, 16)), atol=1e-9)
+    raw = merged(noisy, root, cutoff_hz=None)
+    assert np.linalg.norm(out.joints - world, axis=-1).mean() < 0.8 * np.linalg.norm(raw.joints - world, axis=-1).mean()
+    np.testing.assert_allclose(
+        out.moved, np.linalg.norm(out.joints_camera - noisy - root[:, None], axis=-1), atol=1e-12
+    )
+
+
+def test_smoothing_has_no_lag_and_hardly_changes_a_clean_walk():
+    world, _, pose, root = truth(120)
+    error = np.linalg.norm(merged(pose, root).joints - world, axis=-1)
+    assert error[15:-15].max() < 0.01 and error.max() < 0.03
+
+
+def test_without_a_world_the_frame_is_the_cameras():
+    _, joints, pose, root = truth()
+    out = merged(pose, root, camera=None, cutoff_hz=None)
+    np.testing.assert_allclose(out.joints, joints, atol=1e-9)
+    np.testing.assert_array_equal(out.joints, out.joints_camera)
+    assert not out.contact.any()
+
+
+def test_stills_are_not_smoothed():
+    _, _, pose, root = truth()
+    order = np.random.default_rng(0).permutation(60)
+    one, two = merged(pose, root, temporal=False), merged(pose[order], root[order], temporal=False)
+    np.testing.assert_array_equal(one.joints[order], two.joints)
+    assert not one.contact.any()
+    single = merged(pose[:1], root[:1])
+    assert single.valid.all()
+
+
+def test_unknown_is_unknown():
+    _, _, pose, root = truth()
+    pose, root = pose.copy(), root.copy()
+    pose[10], pose[20, 12], root[30] = np.nan, np.nan, np.nan
+    out = merged(pose, root)
+    assert not out.valid[10].any() and not out.valid[30].any()
+    np.testing.assert_array_equal(np.flatnonzero(~out.valid[20]), [12, 13])
+    for value in (out.joints, out.joints_camera, out.sigma):
+        np.testing.assert_array_equal(np.isfinite(value).all(-1), out.valid)
+    np.testing.assert_array_equal(np.isfinite(out.moved), out.valid)
+    np.testing.assert_array_equal(np.isfinite(out.root).all(-1), out.valid.any(-1))
+    assert out.valid.sum() == 58 * 17 - 2
+
+
+def test_sigma_is_turned_into_the_frame():
+    _, _, pose, root = truth(3)
+    camera = merged(pose, root, camera=None).sigma
+    np.testing.assert_allclose(camera, np.broadcast_to(np.hypot(0.02, (0.01, 0.01, 0.05)), (3, 17, 3)))
+    # A camera that looks along world y: its depth is the world's y, its down the world's -z.
+    quarter = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    np.testing.assert_allclose(axis_sigma(np.array([1.0, 2, 3]), quarter), [1, 3, 2])
+    r = Rotation.from_euler("xyz", (0.3, 0.4, 0.5)).as_matrix()
+    sigma = np.array([0.1, 0.2, 0.9])
+    np.testing.assert_allclose(axis_sigma(sigma, r), np.sqrt(np.diag(r @ np.diag(sigma**2) @ r.T)))
+
+
+# ------------------------------------------------------------------------------------------ contacts
+
+
+def test_hysteresis_by_hand():
+    enter = np.array([0, 1, 0, 0, 0, 0, 1, 1], bool)
+    leave = np.array([0, 0, 0, 1, 0, 1, 0, 0], bool)
+    np.testing.assert_array_equal(hysteresis(enter, leave), [0, 1, 1, 0, 0, 0, 1, 1])
+    assert not hysteresis(np.zeros(3, bool), np.zeros(3, bool)).any()
+
+
+def test_speed_uses_the_time_stamps():
+    time = np.array([0, 0.1, 0.3, 0.4, 0.9])
+    points = time[:, None, None] * np.array([3.0, 0, 4])
+    np.testing.assert_allclose(speed(time, points), 5.0)
+
+
+@pytest.mark.parametrize("fps", [15, 30, 120])
+def test_a_stepping_foot_stands_where_it_stands(fps):
+    time = np.arange(int(3 * fps)) / fps
+    step = np.clip(time - 1, 0, 1)
+    foot = np.stack([0.7 * (1 - np.cos(np.pi * step)) / 2, 0 * time, 0.08 + 0.15 * np.sin(np.pi * step)], -1)
+    feet = np.stack([foot, np.broadcast_to((0, 0, 0.08), foot.shape)], 1)
+    contact = foot_contacts(time, feet, MergeOptions())
+    assert contact[:, 1].all()
+    expected = (time < 1) | (time > 2)
+    clear = np.abs(time - 1) > 0.2
+    clear &= np.abs(time - 2) > 0.2
+    np.testing.assert_array_equal(contact[clear, 0], expected[clear])
+
+
+def test_short_contacts_are_dropped_and_short_breaks_closed():
+    time = np.arange(90) / 30
+    foot = np.zeros((90, 1, 3))
+    foot[:, 0, 2] = 0.08
+    foot[40:42, 0, 2] = 0.25
+    assert foot_contacts(time, foot, MergeOptions(contact_gap_s=0.2)).all()
+    foot[:60, 0, 2] = 0.5
+    foot[30:32, 0, 2] = 0.08
+    contact = foot_contacts(time, foot, MergeOptions())
+    assert not contact[:60].any() and contact[62:].all()
+
+
+def test_a_foot_that_is_not_seen_does_not_stand():
+    foot = np.full((30, 2, 3), 0.08)
+    foot[10:20, 0] = np.nan
+    foot[:, 1] = np.nan
+    contact = foot_contacts(np.arange(30) / 30, foot, MergeOptions())
+    assert not contact[10:20, 0].any() and contact[:9, 0].all() and not contact[:, 1].any()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from posemill.errors import InputError
+from posemill.metrics import pose as m
+
+RNG = np.random.default_rng(0)
+TRUTH = RNG.normal(size=(6, 17, 3))
+
+
+def test_a_shift_counts_until_the_root_is_aligned():
+    pred = TRUTH + np.array([0.03, 0, 0.04])
+    np.testing.assert_allclose(m.joint_errors(pred, TRUTH), 0.05)
+    assert m.mpjpe(pred, TRUTH, root=None) == pytest.approx(0.05)
+    assert m.mpjpe(pred, TRUTH, root=0) == pytest.approx(0, abs=1e-12)
+
+
+def test_one_wrong_joint_of_seventeen():
+    pred = TRUTH.copy()
+    pred[:, 5, 1] += 0.17
+    assert m.mpjpe(pred, TRUTH) == pytest.approx(0.01)
+    errors = m.joint_errors(pred, TRUTH, root=0)
+    np.testing.assert_allclose(errors[:, 5], 0.17)
+
+
+def test_only_valid_and_finite_joints_count():
+    pred = TRUTH.copy()
+    pred[:, 5] += 1.0
+    pred[2, 3] = np.nan
+    valid = np.ones((6, 17), bool)
+    valid[:, 5] = False
+    errors = m.joint_errors(pred, TRUTH, valid=valid)
+    assert np.isnan(errors[:, 5]).all() and np.isnan(errors[2, 3]) and np.isfinite(errors).sum() == 6 * 16 - 1
+    assert m.mpjpe(pred, TRUTH, valid=valid) == 0
+
+
+def test_an_unknown_root_leaves_its_frame_out():
+    pred = TRUTH.copy()
+    pred[4, 0] = np.nan
+    assert np.isnan(m.joint_errors(pred, TRUTH, root=0)[4]).all()
+
+
+def test_the_best_scale_is_removed():
+    assert m.n_mpjpe(0.5 * TRUTH, TRUTH) == pytest.approx(0, abs=1e-12)
+    # Two joints at 1 and 1 m from the root, guessed at 1 and 3 along the same axis: s = 4 / 10.
+    truth = np.array([[[0, 0, 0], [1, 0, 0], [1, 0, 0.0]]])
+    pred = np.array([[[0, 0, 0], [1, 0, 0], [3, 0, 0.0]]])
+    np.testing.assert_allclose(m.n_joint_errors(pred, truth), [[0, 0.6, 0.2]])
+
+
+def test_similarity_transforms_are_removed_and_mirrors_are_not():
+    turn = Rotation.from_rotvec([0.3, -2.0, 1.0]).as_matrix()
+    pred = 1.7 * TRUTH @ turn.T + [3, -1, 2]
+    assert m.p_mpjpe(pred, TRUTH) == pytest.approx(0, abs=1e-9)
+    noisy = TRUTH + 0.1 * RNG.normal(size=TRUTH.shape)
+    moved = 0.4 * noisy @ turn.T + [1, 2, 3]
+    np.testing.assert_allclose(m.p_joint_errors(moved, TRUTH), m.p_joint_errors(noisy, TRUTH), atol=1e-9)
+    assert m.p_mpjpe(TRUTH * [-1, 1, 1], TRUTH) > 0.1
+
+
+def test_procrustes_ignores_joints_that_do_not_count():
+    pred = TRUTH.copy()
+    pred[:, 7] += 5.0
+    pred[:, 8] = np.nan
+    valid = np.ones((6, 17), bool)
+    valid[:, 7] = False
+    errors = m.p_joint_errors(pred, TRUTH, valid=valid)
+    np.testing.assert_allclose(errors[:, :7], 0, atol=1e-9)
+    assert np.isnan(errors[:, 7:9]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_procrustes_of_three_joints_says_nothing():
+    valid = np.zeros((6, 17), bool)
+    valid[0, :3] = True
+    valid[1, :4] = True
+    errors = m.p_joint_errors(TRUTH, TRUTH, valid=valid)
+    assert np.isnan(errors[0]).all() and np.isfinite(errors[1]).sum() == 4 and np.isnan(errors[2:]).all()
+
+
+def test_alignment_never_makes_it_worse():
+    noisy = TRUTH + 0.2 * RNG.normal(size=TRUTH.shape)
+
+    def squared(errors: np.ndarray) -> float:
+        return float((errors**2).sum())
+
+    raw = squared(m.joint_errors(noisy, TRUTH, root=0))
+    assert squared(m.n_joint_errors(noisy, TRUTH)) <= raw
+    assert squared(m.p_joint_errors(noisy, TRUTH)) <= squared(m.n_joint_errors(noisy, TRUTH))
+
+
+def test_root_error_splits_along_the_ray():
+    # 4 m before the camera: 0.3 m too far and 0.4 m aside.
+    error = m.root_error(np.array([0.4, 0, 4.3]), np.array([0, 0, 4.0]))
+    np.testing.assert_allclose(error, [0.5, 0.3, 0.4])
+    moved = m.root_error(np.array([0.4, 7, 4.3]), np.array([0, 7, 4.0]), camera_centre=np.array([0, 7.0, 0]))
+    np.testing.assert_allclose(moved, [0.5, 0.3, 0.4])
+
+
+def test_pixel_errors_are_shares_of_the_height():
+    truth = np.zeros((2, 3, 2))
+    errors = m.pixel_errors(truth + np.array([3, 4]), truth, np.array([100.0, 500.0]))
+    np.testing.assert_allclose(errors, [[0.05] * 3, [0.01] * 3])
+
+
+def test_nothing_to_average_is_nan():
+    assert np.isnan(m.mpjpe(TRUTH, TRUTH, valid=np.zeros((6, 17), bool)))
+
+
+def test_shapes_must_agree():
+    with pytest.raises(InputError, match=r"expected \(6, 17, 3\), got \(6, 16, 3\)"):
+        m.mpjpe(TRUTH[:, 1:], TRUTH)
