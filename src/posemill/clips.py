@@ -221,7 +221,11 @@ def find_clips(sheet: Path | None, folder: Path | None, *, demo: Path | None = N
     counts = Counter((clip.subject.casefold(), clip.clip.casefold()) for clip in rows)
     for clip in rows:
         key = (clip.subject, clip.clip)
-        if not all(key):
+        braced = [str(p) for p in (clip.video, clip.calibration, clip.truth) if p and re.search(r"[{}\n]", str(p))]
+        if braced:
+            # Snakemake takes them for wildcards.
+            problems.append(f"{braced[0]!r}: expected a path without braces and line ends; rename it")
+        elif not all(key):
             problems.append(f"{clip.video}: expected a name with letters or digits, got none; rename it")
         elif counts[key[0].casefold(), key[1].casefold()] > 1:
             problems.append(

@@ -34,7 +34,7 @@ def test_the_truth_has_no_error(tmp_path, capsys):
     assert pooled["root_mm"]["mean"] < 0.01
     assert pooled["frames_evaluated"] == pooled["frames_truth"] == 50
     printed = capsys.readouterr().out
-    assert printed == (tmp_path / "e.txt").read_text() and "walk [world]  50/50" in printed
+    assert printed == (tmp_path / "e.txt").read_text() and "walk [world]" in printed and "50/50" in printed
 
 
 def test_errors_that_are_known_by_hand(tmp_path):
@@ -134,3 +134,8 @@ def test_protocol_stands_with_the_numbers(tmp_path):
     )
     assert len(report["data"]["sha256"]) == 64 and report["prediction"]["provenance"]["fingerprint"] == "f"
     assert str(tmp_path) not in (tmp_path / "e.json").read_text()
+
+
+def test_the_output_is_json_by_name(tmp_path):
+    with pytest.raises(InputError, match="a name that ends in"):
+        evaluate.run(tmp_path / "m.h5", tmp_path / "t.h5", tmp_path / "e.txt", es.REQUEST)

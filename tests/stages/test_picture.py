@@ -45,7 +45,7 @@ def shown_grey(image) -> int:
 def test_shows_the_frame_a_third_in_with_the_pose_beside_it(tmp_path, video, frame):
     start = time.perf_counter()
     image = draw(tmp_path, video, es.merged(FRAMES, frame=frame))
-    assert time.perf_counter() - start < 6
+    assert time.perf_counter() - start < 10
     assert image.shape == (720, 1400, 3)
     assert shown_grey(image) == pytest.approx(4 * 16, abs=3)
     right = image[100:560, 760:]
@@ -69,7 +69,7 @@ def test_a_rate_from_the_sheet_does_not_shift_the_frame(tmp_path, video):
 
 def test_a_failed_clip_says_why(tmp_path, video):
     merged = es.merged(FRAMES)
-    merged.clips["walk"] = Clip().failed("nobody seen in 50 frames")
+    merged.clips["walk"] = Clip().failed("nobody seen in $fra\\mes$ {50")
     image = draw(tmp_path, video, merged)
     assert image.shape == (720, 1400, 3) and (image.sum(-1) < 250).sum() > 500
 

@@ -116,3 +116,9 @@ def test_rows_of_one_subject_must_agree_on_its_height(tmp_path):
     found = find_clips(path, None)
     assert found.problems == ["subject S1: height_m: expected one value, got 1.7, 1.8"]
     assert found.height_m("S2") == 1.8
+
+
+def test_braces_in_a_path_are_refused(tmp_path):
+    (tmp_path / "x{y}.mp4").touch()
+    found = find_clips(None, tmp_path)
+    assert found.clips == {} and "expected a path without braces" in found.problems[0]

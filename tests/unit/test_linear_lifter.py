@@ -192,9 +192,7 @@ def test_nan_keypoints_never_become_numbers(random_weights: Path):
     clip = seen(camera(), people(3))
     keypoints, valid = clip.keypoints.copy(), clip.valid.copy()
     keypoints[1], valid[1] = np.nan, False
-    out = made(random_weights).lift(
-        LiftInput(keypoints, clip.score, clip.sigma, valid, clip.time, clip.camera)
-    )
+    out = made(random_weights).lift(LiftInput(keypoints, clip.score, clip.sigma, valid, clip.time, clip.camera))
     assert out.valid.any(1).tolist() == [True, False, True]
     assert np.isnan(out.joints_relative[1]).all() and np.isnan(out.sigma[1]).all()
     check_output(out, 3, 17, "linear")

@@ -76,7 +76,7 @@ def test_sampled_bodies_are_bodies(library: bodies_.BodyLibrary):
 
 def test_projected_training_data_reproject_exactly(library: bodies_.BodyLibrary):
     rng = np.random.default_rng(1)
-    joints = bodies_.sample_bodies(library, 50, rng) + (0, 0, 1.0)
+    joints = bodies_.sample_bodies(library, 50, rng) + np.array([0, 0, 1.0])
     views = view(joints, rng)
     for i in range(50):
         camera = views.camera(i)
@@ -89,7 +89,7 @@ def test_cameras_stay_within_their_range(library: bodies_.BodyLibrary):
     rng = np.random.default_rng(2)
     joints = bodies_.sample_bodies(library, 2000, rng)
     views = view(joints, rng, CameraRange(roll_deg=(0, 0), wide_roll_share=1.0))
-    centre = -(np.swapaxes(views.R, -1, -2) @ views.t[..., None])[..., 0]
+    centre = np.squeeze(np.swapaxes(views.R, -1, -2) @ -views.t[..., None], -1)
     distance = np.linalg.norm(centre, axis=-1)
     elevation = np.degrees(np.arcsin(centre[:, 2] / distance))
     assert distance.min() >= 2 and distance.max() <= 8
@@ -124,7 +124,9 @@ def test_bias_is_constant_over_a_clip_and_jitter_is_not():
     biased = image_noise(still, np.array([100.0]), rng, levels)
     assert np.ptp(biased, axis=1).max() < 1e-5
     assert biased.std() == pytest.approx(2.0, rel=0.5)
-    jitter = image_noise(still, np.array([100.0]), rng, NoiseLevels(bias=(1e-9, 1e-9), jitter=(0.01, 0.01), outliers=0.0))
+    jitter = image_noise(
+        still, np.array([100.0]), rng, NoiseLevels(bias=(1e-9, 1e-9), jitter=(0.01, 0.01), outliers=0.0)
+    )
     assert jitter.std() == pytest.approx(1.0, rel=0.05)
 
 

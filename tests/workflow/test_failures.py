@@ -55,7 +55,7 @@ def test_forty_clips_of_which_five_are_damaged(fresh):
 
 
 def test_names_with_spaces_quotes_semicolons_and_dots_do_no_harm(fresh):
-    names = ["my walk", "it's", 'say "hi"', "a;touch OOPS;b", "$(touch OOPS)", "x{y}z"]
+    names = ["my walk", "it's", 'say "hi"', "a;touch OOPS;b", "$(touch OOPS)", "x&y|z"]
     folder = fresh.folder / "videos" / "S 2"
     for i, name in enumerate(names):
         write_video(folder / f"{name}.mp4", 60 + 10 * i)
@@ -119,11 +119,9 @@ def test_calibration_of_another_image_size_fails_that_clip_alone(fresh):
     assert clips["a"].status == "failed" and "1920x1080" in clips["a"].reason and "64x64" in clips["a"].reason
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_unwritable_results(fresh):
-    (fresh.folder / "results").mkdir(mode=0o500)
-    _, text = fresh.snakemake(POSES, check=False)
-    assert "results" in text and "ermission denied" in text
+    _, text = fresh.snakemake("--config", "results=/proc/results", check=False)
+    assert "posemill: /proc/results/S1/.methods.json: cannot be written" in text
 
 
 def test_results_that_are_a_file(fresh):

@@ -115,6 +115,7 @@ def switch_containers_on(p):
         (replace_video_with_older, {"detect": 1, **GATHER_ON}),
         (touch_video, NOTHING),
         (touch_middle, NOTHING),
+        (delete_middle, NOTHING),
         (switch_containers_on, NOTHING),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from posemill import clips as sources
 from posemill import config as settings
 from posemill.errors import PosemillError
+from posemill.formats.atomic import write_text
 from posemill.plan import plan, weights_file
 from posemill.provenance import ContentKeys
 
@@ -118,10 +119,7 @@ def write_methods():
     for subject in CLIPS.subjects:
         file = Path(RESULTS, subject, ".methods.json")
         if not file.is_file() or file.read_text() != text:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_suffix(".part")
-            temporary.write_text(text)
-            temporary.replace(file)
+            write_text(file, text)
 
 
-write_methods()
+checked(write_methods)

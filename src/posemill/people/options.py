@@ -20,7 +20,7 @@ class GatherOptions(BaseModel):
     jump: Annotated[
         float | None,
         Field(gt=0, description="A keypoint this far (share of stature) from its median over 5 frames is rejected."),
-    ] = 0.15
+    ] = 0.1
     max_gap_s: Annotated[float, Field(ge=0, description="Gaps up to this long are filled; 0 fills none.")] = 0.25
     cutoff_hz: Annotated[
         float | None, Field(gt=0, description="Low-pass of the keypoints, without lag; null keeps them as detected.")

@@ -58,6 +58,8 @@ def run(
     InputError
         No clip or no frame is common to both, or the person is not in the truth.
     """
+    if Path(output).suffix != ".json":
+        raise InputError(expected("output", "a name that ends in .json (the table goes beside it as .txt)", output))
     pred, true = read(merged, schema="merged3d"), read(truth, schema="truth3d")
     image = read(keypoints2d, schema="keypoints2d") if keypoints2d else None
     shared = [clip_id for clip_id in sorted(pred.clips) if clip_id in true.clips and true.clips[clip_id].status == "ok"]

@@ -27,7 +27,7 @@ class TrainLinearOptions(BaseModel, extra="forbid"):
     held_out: Annotated[
         tuple[str, ...], Field(description="Subjects of the first group never trained on: validation")
     ] = ("S007", "S011", "S026", "S080", "S094")
-    epochs: Annotated[int, Field(ge=1, description="Rounds of freshly drawn views")] = 300
+    epochs: Annotated[int, Field(ge=1, description="Rounds of freshly drawn views")] = 200
     views_per_epoch: Annotated[int, Field(ge=1024)] = 65536
     hidden: Annotated[int, Field(ge=8, le=8192, description="Width of the hidden layers; 1024 in the paper")] = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -50,7 +50,7 @@ class Schedule:
         Peak of a one-cycle schedule of AdamW.
     """
 
-    epochs: int = 300
+    epochs: int = 200
     views_per_epoch: int = 65536
     passes: int = 1
     batch: int = 1024

@@ -88,6 +88,7 @@ def draw_clip(view: ClipView) -> bytes:
     bottom, top = (0.215, 0.885) if view.temporal else (0.07, 0.885)
     share = float(np.clip((top - bottom) * _HIGH_IN * width / height / _WIDE_IN, 0.2, 0.55))
     _draw_image(figure.add_axes((0.015, bottom, share, top - bottom)), view)
+    _draw_scale(figure, view, bottom - 0.03)
     _draw_space(figure.add_axes((share + 0.03, bottom, 0.955 - share, top - bottom)), view)
     if view.temporal:
         _draw_course(figure.add_axes((0.075, 0.05, 0.905, 0.085)), view)
@@ -104,7 +105,7 @@ def draw_message(title: str, message: str) -> bytes:
     figure.text(0.5, 0.62, title, fontsize=22, fontweight="bold", color=_INK, ha="center")
     figure.text(0.5, 0.54, "failed", fontsize=16, color="#b3261e", ha="center", va="center")
     text = "\n".join(textwrap.wrap(message, 90)[:8])
-    figure.text(0.5, 0.48, text, fontsize=13, color=_INK, ha="center", va="top", linespacing=1.5)
+    figure.text(0.5, 0.48, text, fontsize=13, color=_INK, ha="center", va="top", linespacing=1.5, parse_math=False)
     return _png(figure)
 
 
@@ -143,23 +144,34 @@ def _draw_image(ax: Axes, view: ClipView) -> None:
     ax.imshow(view.rgb, interpolation="antialiased")
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
-    ax.set_anchor("C")
+    ax.set_anchor("S")
     joints = joint_set(view.joint_set_2d)
     known = np.isfinite(view.keypoints).all(-1)
     bones = [(a, b) for a, b in joints.bones if known[a] and known[b]]
     colours = colormaps["RdYlGn"]
+    # Thin lines on a small person: the picture is to be checked against the body beneath.
+    shown = ax.get_position().width * _WIDE_IN * _DPI / width
+    size = float(np.ptp(view.keypoints[known], axis=0).max()) * shown if known.any() else 0.0
+    thick = float(np.clip(size / 120, 1.2, 2.6))
     if bones:
         lines = [view.keypoints[[a, b]] for a, b in bones]
         score = [float(min(view.score[a], view.score[b])) for a, b in bones]
-        ax.add_collection(LineCollection(lines, colors="#00000090", linewidths=5.0, capstyle="round"))
-        ax.add_collection(LineCollection(lines, colors=colours(score), linewidths=2.6, capstyle="round"))
+        ax.add_collection(LineCollection(lines, colors="#00000090", linewidths=1.9 * thick, capstyle="round"))
+        ax.add_collection(LineCollection(lines, colors=colours(score), linewidths=thick, capstyle="round"))
     spots = view.keypoints[known]
-    ax.scatter(*spots.T, s=16, c=colours(view.score[known]), edgecolors="#00000090", linewidths=0.8, zorder=3)
-    scale = ax.inset_axes((0.0, -0.045, 0.3, 0.018))
-    scale.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=colours, extent=(0, 1, 0, 1))
-    _bare(scale)
-    note = f"score 0 … 1    {int(known.sum())} of {len(joints)} {joints.name} keypoints"
-    ax.text(0.315, -0.036, note, transform=ax.transAxes, fontsize=9, color=_INK, va="center")
+    ax.scatter(*spots.T, s=6 * thick, c=colours(view.score[known]), edgecolors="#00000090", linewidths=0.8, zorder=3)
+
+
+def _draw_scale(figure: Figure, view: ClipView, y: float) -> None:
+    """Draw the colours' meaning below the frame."""
+    from matplotlib import colormaps
+
+    bar = figure.add_axes((0.015, y - 0.007, 0.08, 0.014))
+    bar.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=colormaps["RdYlGn"], extent=(0, 1, 0, 1))
+    _bare(bar)
+    known = int(np.isfinite(view.keypoints).all(-1).sum())
+    text = f"score 0 … 1    {known} of {len(view.keypoints)} {view.joint_set_2d} keypoints"
+    figure.text(0.101, y, text, fontsize=9, color=_INK, va="center")
 
 
 # ---------------------------------------------------------------------------------------------- 3D
@@ -253,7 +265,8 @@ def _draw_floor(ax: Axes, look: _Look, shown: Points3, floor: float, is_world: b
         x, y = look(corner + 0.5 * np.eye(3)[axis])
         ax.text(x, y, name, color=_INK, fontsize=9, ha="center", va="center")
     kind = "floor z = 0" if is_world else "grid at the lowest joint; the floor is not known"
-    ax.text(0.0, -0.036, f"{kind}, {step:g} m squares", transform=ax.transAxes, fontsize=9, color=_INK, va="center")
+    note = f"{kind}, {step:g} m squares"
+    ax.text(1.0, -0.045, note, transform=ax.transAxes, fontsize=9, color=_INK, va="center", ha="right")
 
 
 def _bones(pose: Points3, joints: JointSet) -> list[tuple[int, int]]:
