@@ -37,7 +37,8 @@ rule evaluate:
         merged=f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
         truth=truth_of,
     output:
-        f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.json",
+        figures=f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.json",
+        table=f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.txt",
     log:
         f"{RESULTS}/{{subject}}/logs/evaluate.{{detector}}.{{lifter}}.log",
     resources:
@@ -46,7 +47,7 @@ rule evaluate:
     params:
         stage=stage_only("evaluate"),
     shell:
-        "posemill evaluate {input.merged:q} {input.truth:q} --keypoints2d {input.keypoints:q} --output {output:q}"
+        "posemill evaluate {input.merged:q} {input.truth:q} --keypoints2d {input.keypoints:q} --output {output.figures:q}"
         " --stage {params.stage:q} 2> {log:q}"
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posemill.networks.linear import LinearLifter
 
 NAME = "linear"
+_CHUNK = 8192
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "linear.safetensors"
 
 CARD = LifterCard(
@@ -102,21 +103,29 @@ class Linear:
 
         A joint whose own 2D is missing is still answered, with the larger sigma that the network learnt for that.
         """
+        frames, joints = len(clip.keypoints), len(JOINT_SETS["h36m17"])
+        output = LiftOutput(
+            np.full((frames, joints, 3), np.nan),
+            np.full((frames, joints), np.nan),
+            np.zeros((frames, joints), dtype=bool),
+        )
+        for start in range(0, frames, _CHUNK):
+            self._lift(clip, output, slice(start, start + _CHUNK))
+        return output
+
+    def _lift(self, clip: LiftInput, output: LiftOutput, part: slice) -> None:
+        """Fill one part of the output: memory beside the output stays bounded for clips of any length."""
         from posemill.networks.linear import predict
 
-        plane = clip.camera.normalise(np.where(clip.valid[..., None], clip.keypoints, np.nan).astype(np.float64))
-        pose = ray_pose(plane, clip.valid)
+        valid = clip.valid[part]
+        keypoints = np.where(valid[..., None], clip.keypoints[part], np.nan).astype(np.float64)
+        pose = ray_pose(clip.camera.normalise(keypoints), valid)
         usable = pose.usable & (pose.present.sum(-1) >= JOINTS_IN - self._max_missing)
-        joints = np.full((len(plane), len(JOINT_SETS["h36m17"]), 3), np.nan)
-        sigma = np.full(joints.shape[:2], np.nan)
         turned, spread = predict(self._network, pose.inputs[usable], flip=self._flip)
-        joints[usable, 0] = 0.0
-        joints[usable, 1:] = turned @ pose.rotation[usable]
-        sigma[usable, 1:] = spread * self._sigma_factor
-        # The pelvis is the origin: its own sigma is that of place, and by definition 0 here.
-        sigma[usable, 0] = 0.0
-        valid = np.repeat(usable[:, None], joints.shape[1], 1)
-        return LiftOutput(joints, sigma, valid)
+        # The pelvis is the origin: here 0 without error by definition, its uncertainty is that of its place.
+        output.joints_relative[part][usable] = np.pad(turned @ pose.rotation[usable], ((0, 0), (1, 0), (0, 0)))
+        output.sigma[part][usable] = np.pad(spread * self._sigma_factor, ((0, 0), (1, 0)))
+        output.valid[part][usable] = True
 
 
 def load(path: Path) -> tuple[LinearLifter, np.ndarray]:
