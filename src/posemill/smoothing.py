@@ -20,8 +20,9 @@ import numpy as np
 __all__ = ["bridged", "low_pass", "smooth"]
 
 _WINDOW, _MARGIN, _BATCH = 1024, 256, 32
-# Where nothing is known before: 30 m and 30 m/s, wide against any person, narrow against rounding.
-_DIFFUSE = 900.0
+# Variance of place and velocity where nothing is known before: (30 m)² and (30 m/s)², wide against any person and
+# narrow against rounding; and for low_pass, whose points have any unit and whose variances are about 1/dt.
+_DIFFUSE, _DIFFUSE_ANY_UNIT = 900.0, 1e9
 # The gain of a dual pass is 1/2 where a single pass has 1/√2; Winter's correction moves it back.
 _DUAL_PASS = (np.sqrt(2.0) - 1.0) ** 0.25
 
@@ -54,6 +55,7 @@ def smooth(
     q: float,
     max_gap_s: float,
     gate: float | None = None,
+    diffuse: float = _DIFFUSE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Smooth S independent series of points.
 
@@ -74,6 +76,8 @@ def smooth(
         Longer gaps are not bridged, and nothing passes over them.
     gate
         Squared Mahalanobis distance from which on a measurement counts less; None counts all alike.
+    diffuse
+        Variance of place and of velocity before the first measurement and after a gap that is too long.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def smooth(
     covariance = np.where(observed[..., None, None], covariance, np.eye(points.shape[2]))
     breaks = observed & ~np.concatenate([observed[:, :1], valid[:, :-1]], axis=1)
     inflation = np.ones(observed.shape)
-    mean, posterior = _windows(time, points, covariance, observed, breaks, q)
+    mean, posterior = _windows(time, points, covariance, observed, breaks, q, diffuse)
     if gate is not None:
         # Both passes weigh by the residuals of the smoothed path, so that a jump never loses the track.
         precision = np.linalg.inv(covariance)
@@ -93,7 +97,8 @@ def smooth(
             residual = points - mean
             distance = np.einsum("stnm,stnk,stkm->st", residual, precision, residual)
             inflation = np.maximum(1.0, distance / gate)
-            mean, posterior = _windows(time, points, covariance * inflation[..., None, None], observed, breaks, q)
+            inflated = covariance * inflation[..., None, None]
+            mean, posterior = _windows(time, points, inflated, observed, breaks, q, diffuse)
     hide = np.where(valid, 0.0, np.nan)[..., None, None]
     return mean + hide, posterior + hide, valid
 
@@ -123,12 +128,26 @@ def low_pass(
         relative = np.where(observed & (sigma > 0), sigma / usual, 1.0)
     variance = np.clip(relative, 0.1, 10.0) ** 2 / dt
     q = (2 * np.pi * cutoff_hz / _DUAL_PASS) ** 2
-    mean, _, _ = smooth(time, points[..., None, :], variance[..., None, None], observed, q=q, max_gap_s=max_gap_s)
+    mean, _, _ = smooth(
+        time,
+        points[..., None, :],
+        variance[..., None, None],
+        observed,
+        q=q,
+        max_gap_s=max_gap_s,
+        diffuse=_DIFFUSE_ANY_UNIT,
+    )
     return np.where(observed[..., None], mean[..., 0, :], np.nan)
 
 
 def _windows(
-    time: np.ndarray, points: np.ndarray, covariance: np.ndarray, observed: np.ndarray, breaks: np.ndarray, q: float
+    time: np.ndarray,
+    points: np.ndarray,
+    covariance: np.ndarray,
+    observed: np.ndarray,
+    breaks: np.ndarray,
+    q: float,
+    diffuse: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run the smoother over windows side by side; their margins are longer than its memory."""
     series, frames, n, m = points.shape
@@ -143,7 +162,7 @@ def _windows(
         inside = index < end[:, None]
         index = np.minimum(index, end[:, None] - 1)
         dt = np.diff(time[index], axis=1, prepend=time[begin][:, None])
-        x, p = _rts(dt, points[s, index], covariance[s, index], observed[s, index] & inside, breaks[s, index], q)
+        x, p = _rts(dt, points[s, index], covariance[s, index], observed[s, index] & inside, breaks[s, index], q, diffuse)
         for row, (one, k) in enumerate(rows):
             keep = slice(k - begin[row], min(k + _WINDOW, frames) - begin[row])
             mean[one, k : k + _WINDOW] = x[row, keep]
@@ -152,7 +171,7 @@ def _windows(
 
 
 def _rts(
-    dt: np.ndarray, z: np.ndarray, r: np.ndarray, observed: np.ndarray, breaks: np.ndarray, q: float
+    dt: np.ndarray, z: np.ndarray, r: np.ndarray, observed: np.ndarray, breaks: np.ndarray, q: float, diffuse: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Filter and smooth a batch (B, L): means (B, L, n, m) and covariances (B, L, n, n) of the positions."""
     batch, length, n, m = z.shape
@@ -162,7 +181,7 @@ def _rts(
     x_p, p_p = np.empty_like(x_f), np.empty_like(p_f)
     x = np.zeros((batch, 2 * n, m))
     x[:, :n] = z[np.arange(batch), np.argmax(observed, axis=1)]
-    p = np.tile(_DIFFUSE * np.eye(2 * n), (batch, 1, 1))
+    p = np.tile(diffuse * np.eye(2 * n), (batch, 1, 1))
     for k in range(length):
         step = dt[:, k, None, None]
         f[:, :n, n:] = step * eye
@@ -171,7 +190,7 @@ def _rts(
         p[:, :n, n:] += q**2 * step**2 / 2 * eye
         p[:, n:, :n] += q**2 * step**2 / 2 * eye
         p[:, n:, n:] += q**2 * step * eye
-        p += np.where(breaks[:, k], _DIFFUSE, 0.0)[:, None, None] * np.eye(2 * n)
+        p += np.where(breaks[:, k], diffuse, 0.0)[:, None, None] * np.eye(2 * n)
         x_p[k], p_p[k] = x, p
         gain = p[:, :, :n] @ np.linalg.inv(p[:, :n, :n] + r[:, k])
         gain *= observed[:, k, None, None]

@@ -99,7 +99,7 @@ def test_low_score_counts_as_unseen() -> None:
 
 
 def test_gaps_by_hand() -> None:
-    """x = 0 at 0 s and 3 at 0.3 s; frames at 0.1 and 0.2 s lie between, and may have strayed a (t - t0) (t1 - t) / 2."""
+    """x = 0 at 0 s and 3 at 0.3 s; between, limbs may have strayed by a (t - t0) (t1 - t) / 2."""
     time = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
     keypoints = np.array([0, np.nan, np.nan, 3, np.nan])[:, None, None] * np.ones((1, 1, 2))
     valid = np.isfinite(keypoints[..., 0])
@@ -122,23 +122,28 @@ def test_jitter_becomes_smaller_without_lag() -> None:
 
 def test_cutoff_keeps_slow_and_removes_fast() -> None:
     keypoints, time = walker(300, speed=0)
-    for hertz, kept in ((0.5, 0.99), (12.0, 0.1)):
+    for hertz, kept in ((0.5, 0.99), (12.0, 0.2)):
         wave = 20 * np.sin(2 * np.pi * hertz * time)[:, None, None]
         out = cleaned(keypoints + wave, time, cutoff_hz=6.0).keypoints - keypoints
         gain = out[50:-50].std() / wave[50:-50].std()
         assert (gain > kept) if hertz < 6 else (gain < kept)
 
 
-def test_one_person_one_detection_belong_together() -> None:
-    assert match(np.array([[0, 0, 10, 20.0]]), np.array([[500, 0, 510, 20.0]])).tolist() == [0]
+def test_a_leap_is_another_person() -> None:
+    """Half a box height and three a second: 10 px at once and 130 px in two seconds, of a box 20 px high."""
+    known, near, far = (np.array([[x, 0, x + 10, 20.0]]) for x in (0, 9, 120))
+    assert match(known, near, np.array([1e-9])).tolist() == [0]
+    assert match(known, far, np.array([1.0])).tolist() == [-1]
+    assert match(known, far, np.array([2.0])).tolist() == [0]
+    assert match(known, far, np.array([np.inf])).tolist() == [0]
 
 
 def test_people_keep_their_tracks() -> None:
     known = np.array([[0, 0, 10, 20.0], [100, 0, 110, 20.0]])
     found = np.array([[103, 0, 113, 20.0], [400, 0, 410, 20.0], [2, 0, 12, 20.0]])
-    assert match(known, found).tolist() == [1, -1, 0]
-    assert match(np.zeros((0, 4)), found).tolist() == [-1, -1, -1]
-    assert match(known, np.zeros((0, 4))).tolist() == []
+    assert match(known, found, np.full(2, 0.04)).tolist() == [1, -1, 0]
+    assert match(np.zeros((0, 4)), found, np.zeros(0)).tolist() == [-1, -1, -1]
+    assert match(known, np.zeros((0, 4)), np.full(2, 0.04)).tolist() == []
 
 
 def test_main_person_is_seen_longest_and_largest() -> None:

@@ -114,3 +114,11 @@ def test_low_pass_weighs_by_sigma_and_keeps_gaps():
     np.testing.assert_array_equal(np.isnan(out[0, :, 0]), ~observed[0])
     nothing = low_pass(time, points * np.nan, sigma, ~observed & False, cutoff_hz=6.0, max_gap_s=0.5)
     assert np.isnan(nothing).all()
+
+
+def test_low_pass_leaves_a_fast_ramp_alone_from_its_first_frame():
+    """x = 1000 px/s from t = 0: constant velocity is the model, so nothing is to be smoothed away."""
+    time = np.arange(30) / 30
+    ramp = (1000 * time)[None, :, None]
+    out = low_pass(time, ramp, np.ones((1, 30)), np.ones((1, 30), bool), cutoff_hz=6.0, max_gap_s=0.25)
+    np.testing.assert_allclose(out, ramp, atol=1e-3)

@@ -44,9 +44,9 @@ _MARGIN = 0.02
 # Lines that the library prints at every start and that ask nothing of anybody.
 _CHATTER = re.compile(r"^(INFO: |WARNING: All log messages before absl|[WI]\d{4} )")
 
-# Standard deviation per coordinate, as a share of stature, of a keypoint that is seen (visibility 1), and what full
-# invisibility adds. See sigma_px.
-_SIGMA_FACE, _SIGMA_LIMB, _SIGMA_HAND_FOOT, _SIGMA_HIDDEN = 0.010, 0.010, 0.014, 0.04
+# Standard deviation per coordinate, as a share of stature, of a keypoint that is surely seen (visibility 1), and what
+# full invisibility adds. See sigma_px.
+_SIGMA_LIMB, _SIGMA_HIP, _SIGMA_OTHER, _SIGMA_HIDDEN = 0.010, 0.015, 0.014, 0.03
 
 
 class Options(BaseModel):
@@ -78,9 +78,13 @@ CARD = DetectorCard(
 def sigma_px(keypoints: Points2, visibility: PerJoint) -> PerJoint:
     """Standard deviation of each coordinate, (..., J) px, from person size and visibility.
 
-    ``sigma = stature_px * (a + b (1 - visibility))``, with ``a`` by kind of joint. The error meant is that against
-    the joint's true place (what lifting and triangulation need), not the frame-to-frame jitter, which is about ten
-    times smaller.
+    ``sigma = stature_px * (a + b (1 - visibility))`` with ``a`` by kind of joint: 1 % of stature for the joints of
+    arms and legs, 1.5 % for hips, 1.4 % for face, hands and feet; ``b`` is 3 %. Meant is the error against the joint's
+    true place, which is what lifting and placing need, not the jitter from frame to frame (0.1 % in steady light).
+
+    Measured on 360 rendered frames of walking and squatting with exact truth: limb joints of visibility above 0.99
+    err by 0.8 % (from the median) to 1.2 % (root mean square) a coordinate, below 0.5 by 2 % to 5 %; hips lie 1.4 %
+    too low; :func:`~posemill.anthropometry.stature_px` is 1.02 of the truth, 0.90 to 1.07 in nine frames of ten.
     """
     size = stature_px(keypoints, "blazepose33")[..., None]
     return size * (_SHARES + _SIGMA_HIDDEN * (1 - np.clip(visibility, 0, 1)))
@@ -88,9 +92,9 @@ def sigma_px(keypoints: Points2, visibility: PerJoint) -> PerJoint:
 
 def _share(joint: str) -> float:
     kind = joint.removeprefix("left_").removeprefix("right_")
-    if kind in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
-        return _SIGMA_LIMB
-    return _SIGMA_HAND_FOOT if kind in ("pinky", "index", "thumb", "heel", "big_toe") else _SIGMA_FACE
+    if kind == "hip":
+        return _SIGMA_HIP
+    return _SIGMA_LIMB if kind in ("shoulder", "elbow", "wrist", "knee", "ankle") else _SIGMA_OTHER
 
 
 _SHARES = np.array([_share(joint) for joint in _JOINTS.joints])

@@ -222,7 +222,7 @@ def _sample_aspect_ratio(stream: VideoStream) -> float:
 def _orientation(frame: VideoFrame) -> np.ndarray:
     """Display matrix of the frame as a signed permutation (2, 2): a stored (x, y) times it is the shown (x, y)."""
     with suppress(KeyError):
-        data = frame.side_data["DISPLAYMATRIX"]
+        data = frame.side_data["DISPLAYMATRIX"]  # pyright: ignore[reportGeneralTypeIssues]
         m = np.frombuffer(bytes(data), "<i4").reshape(3, 3)[:2, :2].astype(np.int64)
         turned = np.sign(m) * (np.abs(m) > np.abs(m).max() / 2)
         if (np.abs(turned).sum(0) == 1).all() and (np.abs(turned).sum(1) == 1).all():

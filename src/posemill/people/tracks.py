@@ -9,11 +9,11 @@ from scipy.optimize import linear_sum_assignment
 
 __all__ = ["main_person", "match"]
 
-# A person whose box has moved by more than this many box heights between two frames is taken for another one.
-_MAX_MOVE = 1.0
+# Somebody whose box moved further is somebody else: half a box height, and three heights (some five metres) a second.
+_MAX_MOVE, _MAX_SPEED = 0.5, 3.0
 
 
-def match(known: np.ndarray, found: np.ndarray) -> np.ndarray:
+def match(known: np.ndarray, found: np.ndarray, elapsed_s: np.ndarray) -> np.ndarray:
     """Assign detections to people by how far their boxes moved.
 
     Parameters
@@ -22,21 +22,22 @@ def match(known: np.ndarray, found: np.ndarray) -> np.ndarray:
         (P, 4) last boxes of the people so far, px (left, top, right, bottom).
     found
         (D, 4) boxes of this frame.
+    elapsed_s
+        (P,) seconds since each of the known boxes; infinite for stills, where any distance is possible.
 
     Returns
     -------
-    (D,) index of the person, -1 for somebody new. One person and one detection always belong together: most
-    detectors see one person, who may move any distance between slow frames.
+    (D,) index of the person, -1 for somebody new. A detector of one person that goes over to another one in the
+    picture starts a new person and does not make the first one leap.
     """
-    if len(known) == 1 and len(found) == 1:
-        return np.zeros(1, dtype=int)
     people = np.full(len(found), -1)
     if len(known) and len(found):
         moved = np.linalg.norm(_centres(found)[:, None] - _centres(known), axis=-1)
         height = np.maximum(found[:, None, 3] - found[:, None, 1], known[:, 3] - known[:, 1])
         cost = moved / np.maximum(height, 1.0)
+        limit = _MAX_MOVE + _MAX_SPEED * elapsed_s
         for row, person in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[row, person] <= _MAX_MOVE:
+            if cost[row, person] <= limit[person]:
                 people[row] = person
     return people
 

@@ -57,17 +57,19 @@ class _People:
     def __init__(self, joints: int) -> None:
         self._joints = joints
         self._rows: list[_Rows] = []
-        self._boxes = np.zeros((0, 4))
+        self._boxes, self._seen_s = np.zeros((0, 4)), np.zeros(0)
 
-    def add(self, frame: int, detections: list[Detection]) -> None:
+    def add(self, frame: int, time_s: float, detections: list[Detection], *, temporal: bool) -> None:
         """Add the detections of the frame with this number of frames before it."""
         found = np.array([d.bbox for d in detections]).reshape(-1, 4)
-        for detection, person in zip(detections, match(self._boxes, found), strict=True):
+        elapsed_s = time_s - self._seen_s if temporal else np.full(len(self._seen_s), np.inf)
+        for detection, person in zip(detections, match(self._boxes, found, elapsed_s), strict=True):
             if person < 0:
                 person = len(self._rows)
                 self._rows.append(_Rows(self._joints * 5 + 4))
                 self._boxes = np.concatenate([self._boxes, detection.bbox[None]])
-            self._boxes[person] = detection.bbox
+                self._seen_s = np.append(self._seen_s, time_s)
+            self._boxes[person], self._seen_s[person] = detection.bbox, time_s
             self._rows[person].skip_to(frame)
             parts = (detection.keypoints, detection.score, detection.sigma, detection.valid, detection.bbox)
             self._rows[person].append(np.concatenate([np.ravel(part) for part in parts]))
@@ -151,7 +153,7 @@ def _detect(clip: Clip, shown: Iterator[Frame], detector: Detector, fps: float |
     times: list[float] = []
     for frame in shown:
         time_s = frame.index / fps if fps is not None and clip.temporal else frame.time_s
-        people.add(len(times), detector.detect(frame.rgb, time_s))
+        people.add(len(times), time_s, detector.detect(frame.rgb, time_s), temporal=clip.temporal)
         times.append(time_s)
     clip.time = np.array(times)
     clip.tracks = people.tracks(len(times))

@@ -15,10 +15,11 @@ import numpy as np
 
 from posemill.arrays import Vector3
 from posemill.geometry import unit
-from posemill.twin.body import JOINT_SET, SOLE_M, Body, Pose, bone
+from posemill.skeleton import joint_set
+from posemill.twin.body import JOINT_SET, Body, Pose, bone
 from posemill.twin.kinematics import ease, legs, turn
 
-__all__ = ["Footstep", "FootTrack", "foot_track", "stand_on"]
+__all__ = ["FootTrack", "Footstep", "foot_track", "sole_points", "stand_on"]
 
 _FLAT_FROM, _HEEL_RISES = 0.14, 0.56
 
@@ -76,14 +77,15 @@ def _planted(body: Body, side: str, step: Footstep, time: np.ndarray) -> tuple[V
     ball = body.offsets[bone(side + "toes")]
     pivot = np.where((pitch < 0)[:, None], heel, ball)
     ankle = flat + pivot @ heading.T - np.einsum("tab,tb->ta", rotation, pivot)
-    contact = np.stack([phase <= (_HEEL_RISES if step.lift_pitch else 1), phase >= (_FLAT_FROM if step.strike_pitch else 0)], -1)
+    contact = np.stack(
+        [phase <= (_HEEL_RISES if step.lift_pitch else 1), phase >= (_FLAT_FROM if step.strike_pitch else 0)], -1
+    )
     return ankle, pitch, contact
 
 
 def _landmark(body: Body, joint: str) -> np.ndarray:
-    from posemill.skeleton import JOINT_SETS
-
-    return body.landmarks[JOINT_SETS[JOINT_SET].index(joint)]
+    """A foot landmark in its bone's frame, (3,) metres."""
+    return body.landmarks[joint_set(JOINT_SET).index(joint)]
 
 
 def foot_track(body: Body, side: str, steps: list[Footstep], time: np.ndarray) -> FootTrack:
@@ -183,7 +185,7 @@ def stand_on(
         thigh, shank, stretch = legs(body, side, hip, track.ankle, forward)
         if stretch.max() > 1:
             at = int(stretch.argmax())
-            print(np.argsort(-stretch)[:9],np.sort(-stretch)[:9]);raise ValueError(f"{side}foot: out of reach by {100 * (stretch[at] - 1):.1f} % of leg length at frame {at}")
+            raise ValueError(f"{side}foot: out of reach by {100 * (stretch[at] - 1):.1f} % of leg length at frame {at}")
         for name, value in (("thigh", thigh), ("shank", shank), ("foot", track.foot), ("toes", track.toes)):
             rotations[:, bone(side + name)] = value
         contacts.append(track.contact)
@@ -203,6 +205,3 @@ def sole_points(body: Body, pose: Pose) -> np.ndarray:
         ):
             out.append(pose.positions[:, which] + pose.rotations[:, which] @ np.array(xyz))
     return np.stack(out, 1)
-
-
-assert SOLE_M > 0

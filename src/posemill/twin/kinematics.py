@@ -93,9 +93,7 @@ def hinge(down: Vector3, lateral: Vector3) -> Matrix3:
     return np.stack([np.cross(y, z), y, z], -1)
 
 
-def legs(
-    body: Body, side: str, hip: Vector3, ankle: Vector3, forward: Vector3
-) -> tuple[Matrix3, Matrix3, PerJoint]:
+def legs(body: Body, side: str, hip: Vector3, ankle: Vector3, forward: Vector3) -> tuple[Matrix3, Matrix3, PerJoint]:
     """Two-bone inverse kinematics of one leg.
 
     Parameters

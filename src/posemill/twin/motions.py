@@ -183,7 +183,9 @@ def wave(body: Body, time: np.ndarray) -> Pose:
     right = keys(t, [0.3, 1.1, 2.9, 3.6], [0, 1, 1, 0])
     left = keys(t, [3.5, 4.3, 6.0, 6.8], [0, 1, 1, 0])
     shift = scale * 0.05 * (right - left)
-    root = np.stack([np.full(time.shape, -0.005 * scale), shift, body.hip_height_m - scale * (0.007 + 0.004 * (right + left))], -1)
+    root = np.stack(
+        [np.full(time.shape, -0.005 * scale), shift, body.hip_height_m - scale * (0.007 + 0.004 * (right + left))], -1
+    )
     pelvis = turn("z", 0.08 * (left - right)) @ turn("x", 0.04 * (left - right))
     angles: dict[str, np.ndarray | float] = {
         "bend": 0.02,
@@ -246,7 +248,9 @@ def step_up(body: Body, time: np.ndarray) -> Pose:
         return keys(t, at, values)
 
     x = move([0.2, 1.2, 1.55, 2.4, 3.1, 4.05, 4.3, 5.3], [ground_x, 0.08, 0.08, top_x, top_x, 0.12, 0.12, ground_x])
-    y = scale * move([0, 0.5, 1.2, 1.7, 2.5, 3.1, 3.5, 4.1, 4.5, 5.2, 5.8], [0, 0.05, 0.05, -0.06, 0, 0, 0.05, 0.05, -0.05, -0.02, 0])
+    y = scale * move(
+        [0, 0.5, 1.2, 1.7, 2.5, 3.1, 3.5, 4.1, 4.5, 5.2, 5.8], [0, 0.05, 0.05, -0.06, 0, 0, 0.05, 0.05, -0.05, -0.02, 0]
+    )
     z = move([0.2, 0.9, 1.6, 2.4, 3.1, 4.0, 4.5, 5.3], [0, -0.03, -0.01, height, height, -0.02, -0.02, 0])
     root = np.stack([x, y, body.hip_height_m - 0.03 * scale + z], -1)
     lean = move([0.4, 1.3, 2.4, 3.2, 3.9, 5.0], [0.03, 0.30, 0.03, 0.03, 0.22, 0.03])

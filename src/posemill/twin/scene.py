@@ -106,7 +106,9 @@ def room(seed: int = 0) -> list[Panel]:
         panels.append(Panel(corner, 2 * h * along, top * z, _wall_texture(rng, tint)))
         inward = np.cross(along, z) * 0.02
 
-        def hang(left: float, bottom: float, wide: float, tall: float, texture: np.ndarray, at=(corner, along, inward)) -> None:
+        def hang(
+            left: float, bottom: float, wide: float, tall: float, texture: np.ndarray, at=(corner, along, inward)
+        ) -> None:
             panels.append(Panel(at[0] + at[1] * left + z * bottom + at[2], wide * at[1], tall * z, texture))
 
         hang(1.2 + 0.4 * i, 1.45, 1.2, 0.9, _picture(rng))

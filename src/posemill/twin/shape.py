@@ -12,14 +12,18 @@ object grasping.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from posemill.arrays import Points3
-from posemill.twin import parts
-from posemill.twin.body import BONES, Body, Pose, bone
+from posemill.twin.body import BONES, PARENTS, Body, Pose, bone
+from posemill.twin.clothes import trunk_clothes
+from posemill.twin.head import head
 from posemill.twin.kinematics import turn
+from posemill.twin.limbs import arm, shoe
+from posemill.twin.parts import Part
 
 __all__ = ["MIDDLE", "Shape", "bind_pose", "build"]
 
@@ -82,11 +86,11 @@ def bind_pose(body: Body) -> Pose:
 
 def _transforms(positions: np.ndarray, rotations: np.ndarray) -> np.ndarray:
     """(B + M, 4, 4) bone to world of one frame, half-way bones appended."""
-    from posemill.twin.body import PARENTS
-
     bones = [bone(name) for name in MIDDLE]
     # The shoulder's half-way bone is between chest and arm: the clavicle itself hardly turns.
-    parents = [bone("chest") if name.endswith("upper_arm") else PARENTS[i] for name, i in zip(MIDDLE, bones, strict=True)]
+    parents = [
+        bone("chest") if name.endswith("upper_arm") else PARENTS[i] for name, i in zip(MIDDLE, bones, strict=True)
+    ]
     u, _, vt = np.linalg.svd(rotations[bones] + rotations[parents])
     half = u @ vt
     bad = np.linalg.det(half) < 0
@@ -107,14 +111,26 @@ def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
 
 
+def _dress(body: Body) -> Iterator[Part]:
+    """All parts of the dressed body."""
+    k = body.height_m / 1.75
+    yield from trunk_clothes(body, bind_pose(body), k)
+    for side, sign in (("left_", 1.0), ("right_", -1.0)):
+        yield arm(body, k, side, sign)
+        yield from shoe(body, k, side, sign)
+    yield from head(body, k)
+
+
 def build(body: Body) -> Shape:
     """Make the dressed mesh of a body; about three seconds."""
     pose = bind_pose(body)
     bind = _transforms(pose.positions[0], pose.rotations[0])
-    columns = {name: i for i, name in enumerate(BONES)} | {f"mid_{name}": len(BONES) + i for i, name in enumerate(MIDDLE)}
+    columns = {name: i for i, name in enumerate(BONES)} | {
+        f"mid_{name}": len(BONES) + i for i, name in enumerate(MIDDLE)
+    }
     points, triangles, colours, weights, normals = [], [], [], [], []
     count = 0
-    for part in parts.dress(body):
+    for part in _dress(body):
         frame = bind[columns[part.bone]]
         world = part.points @ frame[:3, :3].T + frame[:3, 3]
         w = np.zeros((len(world), len(columns)), dtype=np.float32)
@@ -132,5 +148,11 @@ def build(body: Body) -> Shape:
         folded[:, bone(name)] += all_weights[:, len(BONES) + i]
     owners = folded[all_triangles].sum(1).argmax(-1)
     return Shape(
-        np.concatenate(points), np.concatenate(normals), all_triangles, np.concatenate(colours), all_weights, owners, bind
+        np.concatenate(points),
+        np.concatenate(normals),
+        all_triangles,
+        np.concatenate(colours),
+        all_weights,
+        owners,
+        bind,
     )

@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["Solid", "ellipsoid", "loft", "mesh", "round_cone", "smooth_union"]
+__all__ = [
+    "Solid", "cut_above", "cut_below", "ellipsoid", "grown", "loft", "mesh", "moved", "round_cone", "smooth_union",
+]  # fmt: skip
 
 Solid = Callable[[np.ndarray], np.ndarray]
+Vector = Sequence[float] | np.ndarray
 
 
-def ellipsoid(centre: Sequence[float], radii: Sequence[float]) -> Solid:
+def ellipsoid(centre: Vector, radii: Vector) -> Solid:
     """Axis-aligned ellipsoid."""
     c, r = np.asarray(centre), np.asarray(radii)
 
@@ -31,7 +34,7 @@ def ellipsoid(centre: Sequence[float], radii: Sequence[float]) -> Solid:
     return distance
 
 
-def round_cone(a: Sequence[float], b: Sequence[float], ra: float, rb: float, *, squash: float = 1.0) -> Solid:
+def round_cone(a: Vector, b: Vector, ra: float, rb: float, *, squash: float = 1.0) -> Solid:
     """Tapered capsule from ``a`` (radius ``ra``) to ``b`` (``rb``); ``squash`` < 1 flattens it along y."""
     a_, b_ = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     axis = b_ - a_
@@ -87,9 +90,27 @@ def smooth_union(solids: Sequence[Solid], blend_m: float) -> Solid:
     return distance
 
 
-def mesh(
-    solid: Solid, low: Sequence[float], high: Sequence[float], step_m: float, thin: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
+def grown(solid: Solid, by_m: float) -> Solid:
+    """A solid with ``by_m`` metres put on all over."""
+    return lambda p: solid(p) - by_m
+
+
+def cut_below(solid: Solid, z: float) -> Solid:
+    """Cut away what is below the plane at height ``z``."""
+    return lambda p: np.maximum(solid(p), z - p[:, 2])
+
+
+def cut_above(solid: Solid, z: float) -> Solid:
+    """Cut away what is above the plane at height ``z``."""
+    return lambda p: np.maximum(solid(p), p[:, 2] - z)
+
+
+def moved(solid: Solid, rotation: np.ndarray, origin: np.ndarray) -> Solid:
+    """A solid written in another frame."""
+    return lambda p: solid((p - origin) @ rotation)
+
+
+def mesh(solid: Solid, low: Vector, high: Vector, step_m: float, thin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Triangulate a solid's surface inside a box.
 
     Parameters

@@ -53,9 +53,7 @@ def _flesh() -> tuple[np.ndarray, np.ndarray]:
     return own, depth
 
 
-def visible(
-    joints: Points3, points: Points3, triangles: np.ndarray, owners: np.ndarray, camera: Camera
-) -> np.ndarray:
+def visible(joints: Points3, points: Points3, triangles: np.ndarray, owners: np.ndarray, camera: Camera) -> np.ndarray:
     """Visibility of one frame's joints; see the module's definition.
 
     Parameters
@@ -93,7 +91,7 @@ def visible(
         with np.errstate(divide="ignore", invalid="ignore"):
             v = (e2[:, 0] * e1[:, 1] - e2[:, 1] * e1[:, 0]) / area
             w = (e0[:, 0] * e2[:, 1] - e0[:, 1] * e2[:, 0]) / area
-        inside = (v >= 0) & (w >= 0) & (v + w <= 1)
+            inside = (v >= 0) & (w >= 0) & (v + w <= 1)
         hit, v, w = hit[inside], v[inside], w[inside]
         # 1/Z is linear on the image plane.
         inverse = 1 / points[triangles[hit], 2]
