@@ -48,7 +48,8 @@ def run(
     Parameters
     ----------
     output_dir
-        Gets ``clips.tsv`` and a folder of the subject's name: ``{motion}_{camera}.mp4``, ``{camera}.json``, ``truth.h5``.
+        Gets ``clips.tsv``, and a folder of the subject's name with ``{motion}_{camera}.mp4``, ``{camera}.json`` and
+        ``truth.h5``.
     subject
         Its id.
     motions

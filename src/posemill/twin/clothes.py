@@ -19,12 +19,13 @@ def trunk_clothes(body: Body, bind: Pose, k: float) -> Iterator[Part]:
     """Shirt, trousers and belt, in the frame of the pelvis."""
     origin = {name: bind.positions[0, bone(name)] / k for name in _NEEDED}
     neck, shoulder = origin["neck"], origin["left_upper_arm"]
-    waist = 0.085
+    waist = 0.125
     sections = [
         (-0.105, 0.120, 0.085, -0.014),
-        (-0.06, 0.160, 0.110, -0.014),
-        (0.00, 0.172, 0.116, -0.012),
-        (0.08, 0.155, 0.102, -0.004),
+        (-0.06, 0.150, 0.106, -0.014),
+        (0.00, 0.168, 0.114, -0.012),
+        (0.05, 0.171, 0.112, -0.010),
+        (0.10, 0.157, 0.102, -0.004),
         (0.16, 0.141, 0.098, -0.002),
         (0.26, 0.149, 0.110, -0.004),
         (0.35, 0.164, 0.119, -0.006),
@@ -79,7 +80,7 @@ def trunk_clothes(body: Body, bind: Pose, k: float) -> Iterator[Part]:
         weights["chest"] = trunk_weight * chest
         return weights
 
-    box = ((-0.19, -0.50, 0.03), (0.19, 0.50, 0.60))
+    box = ((-0.19, -0.50, waist - 0.05), (0.19, 0.50, 0.60))
     yield make("pelvis", shirt, box, 0.008, SHIRT, weigh_upper, k, thin=0.72)
 
     def band(p: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ def trunk_clothes(body: Body, bind: Pose, k: float) -> Iterator[Part]:
 
     def trousers(p: np.ndarray) -> np.ndarray:
         # The crotch: between the legs the blend must not web.
-        return seat(p) + 0.03 * np.exp(-((p[:, 1] / 0.022) ** 2)) * ramp(-p[:, 2], 0.085, 0.12)
+        return seat(p) + 0.03 * np.exp(-((p[:, 1] / 0.022) ** 2)) * ramp(-p[:, 2], 0.055, 0.095)
 
     def weigh_lower(p: np.ndarray) -> dict[str, np.ndarray]:
         weights: dict[str, np.ndarray] = {}
@@ -113,14 +114,14 @@ def trunk_clothes(body: Body, bind: Pose, k: float) -> Iterator[Part]:
         return weights | {"pelvis": free * (1 - low), "spine": free * low}
 
     floor = origin["left_foot"][2] - 0.03
-    box = ((-0.18, -0.34, floor), (0.19, 0.34, 0.13))
+    box = ((-0.18, -0.34, floor), (0.19, 0.34, waist + 0.03))
     yield make("pelvis", trousers, box, 0.008, TROUSERS, weigh_lower, k, thin=0.7)
 
     def belt(p: np.ndarray) -> np.ndarray:
         buckle = ellipsoid((0.110, 0, waist - 0.012), (0.012, 0.024, 0.016))(p)
         return np.minimum(np.maximum(grown(trunk, 0.013)(p), np.abs(p[:, 2] - waist + 0.012) - 0.017), buckle)
 
-    made = make("pelvis", belt, ((-0.16, -0.22, 0.03), (0.16, 0.22, 0.12)), 0.006, BELT, weigh_upper, k)
+    made = make("pelvis", belt, ((-0.16, -0.22, waist - 0.05), (0.16, 0.22, waist + 0.03)), 0.006, BELT, weigh_upper, k)
     made.colours[(made.points[:, 0] > 0.104 * k) & (np.abs(made.points[:, 1]) < 0.024 * k)] = BUCKLE
     yield made
 
@@ -135,8 +136,8 @@ def _leg(body: Body, k: float, sign: float) -> Solid:
     """Trouser leg hanging along -z from the hip."""
     knee, ankle = -body.length("left_shank") / k, -(body.length("left_shank") + body.length("left_foot")) / k
     cones = [
-        round_cone((0.0, sign * 0.012, -0.02), (0.004, sign * 0.004, -0.16), 0.084, 0.080),
-        round_cone((0.004, sign * 0.004, -0.16), (0.004, 0, knee + 0.05), 0.080, 0.060),
+        round_cone((0.0, sign * 0.012, -0.02), (0.004, sign * 0.004, -0.16), 0.080, 0.074),
+        round_cone((0.004, sign * 0.004, -0.16), (0.004, 0, knee + 0.05), 0.074, 0.060),
         round_cone((0.004, 0, knee + 0.05), (-0.006, 0, knee - 0.06), 0.060, 0.054),
         ellipsoid((0.030, 0, knee + 0.004), (0.036, 0.040, 0.042)),
         round_cone((-0.006, 0, knee - 0.06), (-0.014, 0, knee - 0.16), 0.054, 0.056),

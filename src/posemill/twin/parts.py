@@ -6,6 +6,7 @@ Lengths are written for a stature of 1.75 m and scaled; each part lives in the f
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 

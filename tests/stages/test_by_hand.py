@@ -1,0 +1,108 @@
+"""Each stage as a command on one file, without Snakemake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import h5py
+import pytest
+
+from posemill.formats import artifact
+from tests.workflow.conftest import STUBS, write_video
+
+
+@pytest.fixture
+def posemill(tmp_path):
+    """Run a command in a folder with one short film; return exit code and output."""
+    write_video(tmp_path / "film.mp4")
+    env = {**os.environ, "PYTHONPATH": str(STUBS), "COLUMNS": "200"}
+
+    def run(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "posemill.cli", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
+    steps = [
+        "detect film.mp4 -o d.h5 --detector stub_standing --subject anna --clip walk --option depth_m=3.5",
+        "gather d.h5 -o k.h5 --fov-deg 60",
+        "lift k.h5 -o l.h5 --lifter stub_upright --option flip=false",
+        "place k.h5 l.h5 -o p.h5 --height-m 1.6",
+        "merge k.h5 l.h5 p.h5 -o m.h5 --option cutoff_hz=5",
+        "publish m.h5 -o poses3d.h5",
+        "export poses3d.h5 -o bvh --format bvh",
+        "export poses3d.h5 -o csv --format csv",
+        "picture film.mp4 k.h5 m.h5 -o walk.png --clip walk",
+        "summary m.h5 -o s.tsv",
+        "check s.tsv",
+    ]
+    for step in steps:
+        code, text = posemill(*step.split())
+        assert code == 0, (step, text)
+    merged = artifact.read(tmp_path / "poses3d.h5", "merged3d")
+    clip = merged.clips["walk"]
+    assert merged.subject == "anna" and clip.attrs["frame"] == "camera" and clip.attrs["scale_source"] == "height_m"
+    assert artifact.read(tmp_path / "l.h5").provenance["options"]["flip"] is False
+    assert (tmp_path / "bvh" / "walk.p1.bvh").is_file() and (tmp_path / "csv" / "walk.p1.csv").is_file()
+    assert (tmp_path / "walk.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("detect nothing.mp4 -o d.h5", "nothing.mp4: no such video"),
+        ("detect film.mp4 -o d.h5 --detector magic", "unknown detector 'magic'; known: mediapipe, stub_other"),
+        ("detect film.mp4 -o d.h5 --option complexty=1", "detectors.mediapipe: complexty"),
+        ("detect film.mp4 -o d.h5 --option complexity", "--option: expected name=value, got 'complexity'"),
+        ("gather film.mp4 -o k.h5", "film.mp4: contents: expected a posemill artifact"),
+        ("lift nothing.h5 -o l.h5", "nothing.h5: expected an artifact, got: No such file"),
+        ("export nothing.h5 -o x --format fbx", "fbx"),
+        ("train magic --motion a.h5 -o w.safetensors", "train: expected linear, got 'magic'"),
+        ("list things", "list: expected all, detectors or lifters, got 'things'"),
+    ],
+)
+def test_mistakes_are_one_line(posemill, arguments, message):
+    code, text = posemill(*arguments.split())
+    assert code == 1
+    assert message in text and len(text.strip().splitlines()) == 1
+
+
+def test_a_request_of_other_code_is_refused(posemill):
+    request = '{"stage":"detect","method":"stub_standing","code":"0123456789abcdef"}'
+    code, text = posemill("detect", "film.mp4", "-o", "d.h5", "--stage", request)
+    assert code == 1 and "expected code 0123456789abcdef" in text
+    code, text = posemill("lift", "d.h5", "-o", "l.h5", "--stage", request)
+    assert code == 1 and "expected a request for lift, got one for detect" in text
+
+
+def test_not_a_video_is_a_failed_clip_and_goes_through_the_chain(posemill, tmp_path):
+    (tmp_path / "text.mp4").write_text("this is no film")
+    for step in (
+        "detect text.mp4 -o d.h5 --detector stub_standing --clip t",
+        "gather d.h5 -o k.h5",
+        "lift k.h5 -o l.h5 --lifter stub_upright",
+        "place k.h5 l.h5 -o p.h5",
+        "merge k.h5 l.h5 p.h5 -o m.h5",
+        "summary m.h5 -o s.tsv",
+        "export m.h5 -o bvh --format bvh",
+        "picture text.mp4 k.h5 m.h5 -o t.png --clip t",
+    ):
+        code, text = posemill(*step.split())
+        assert code == 0, (step, text)
+    with h5py.File(tmp_path / "m.h5") as f:
+        assert f["t"].attrs["status"] == "failed" and "text.mp4" in f["t"].attrs["reason"]
+    code, text = posemill("check", "s.tsv")
+    assert code == 1 and "1 of 1 clips failed" in text and "text.mp4" in text
+
+
+def test_lists_and_doctor(posemill):
+    code, text = posemill("list")
+    assert code == 0 and all(name in text for name in ("mediapipe", "linear", "stub_tall", "Apache-2.0"))
+    code, text = posemill("doctor")
+    assert code == 0 and "mediapipe" in text and "Snakemake" not in text.splitlines()[0]
