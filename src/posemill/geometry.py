@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from posemill.arrays import Matrix3, PerJoint, Points3, Vector3
 
-__all__ = ["align", "procrustes", "rotation_between", "skew", "unit"]
+__all__ = ["align", "procrustes", "residuals", "rotation_between", "skew", "unit"]
 
 
 def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -64,29 +67,169 @@ def procrustes(
     R (..., 3, 3), t (..., 3), s (...)
         NaN where all weights are 0 or a weighted joint is not finite.
     """
-    w = np.ones(source.shape[:-1]) if weights is None else np.broadcast_to(weights, source.shape[:-1])
-    used = (w > 0)[..., None]
-    source, target = np.where(used, source, 0.0), np.where(used, target, 0.0)
-    known = (w > 0).any(-1) & np.isfinite(source).all((-1, -2)) & np.isfinite(target).all((-1, -2))
-    source = np.where(known[..., None, None], source, 0.0)
-    target = np.where(known[..., None, None], target, 0.0)
-    total = np.where(known, w.sum(-1), 1.0)[..., None]
-    mean_x = (w[..., None] * source).sum(-2) / total
-    mean_y = (w[..., None] * target).sum(-2) / total
-    x, y = source - mean_x[..., None, :], target - mean_y[..., None, :]
-    covariance = np.swapaxes(y * w[..., None], -1, -2) @ x
-    u, d, vt = np.linalg.svd(covariance)
-    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
-    s = np.stack([np.ones_like(sign), np.ones_like(sign), sign], -1)
-    r = (u * s[..., None, :]) @ vt
-    size = (w[..., None] * x**2).sum((-1, -2))
-    factor = (d * s).sum(-1) / np.where(size > 0, size, 1.0) if scale else np.ones_like(size)
-    t = mean_y - factor[..., None] * (r @ mean_x[..., None])[..., 0]
-    unknown = np.where(known, 0.0, np.nan)
-    return r + unknown[..., None, None], t + unknown[..., None], factor + unknown
+    lead = source.shape[:-2]
+    r, t, s = np.empty((*lead, 3, 3)), np.empty((*lead, 3)), np.empty(lead)
+    flat = r.reshape(-1, 3, 3), t.reshape(-1, 3), s.reshape(-1)
+    for part, fit in _fits(source, target, weights, scale):
+        flat[0][part] = np.moveaxis(fit.rotation, -1, 0)
+        flat[1][part] = (fit.mean_y - fit.scale * np.einsum("abn,bn->an", fit.rotation, fit.mean_x)).T
+        flat[2][part] = fit.scale
+    return r, t, s
 
 
 def align(source: Points3, target: Points3, *, weights: PerJoint | None = None, scale: bool = True) -> Points3:
     """``source`` moved onto ``target`` by :func:`procrustes`; same shape."""
-    r, t, s = procrustes(source, target, weights=weights, scale=scale)
-    return s[..., None, None] * source @ np.swapaxes(r, -1, -2) + t[..., None, :]
+    out = np.empty(source.shape)
+    flat = out.reshape(-1, *source.shape[-2:])
+    for part, fit in _fits(source, target, weights, scale):
+        flat[part] = np.moveaxis(fit.moved() + fit.mean_y, -1, 0)
+    return out
+
+
+def residuals(source: Points3, target: Points3, *, weights: PerJoint | None = None, scale: bool = True) -> PerJoint:
+    """Distances (..., J) that :func:`align` leaves, ``|s R x + t - y|``, in the unit of the input.
+
+    The same as taking them from :func:`align`, without the aligned copy: what millions of frames are compared by.
+    """
+    out = np.empty(source.shape[:-1])
+    flat = out.reshape(-1, source.shape[-2])
+    for part, fit in _fits(source, target, weights, scale):
+        offset = fit.moved()
+        offset -= fit.y
+        flat[part] = np.sqrt(np.einsum("jan,jan->jn", offset, offset)).T
+    return out
+
+
+# ------------------------------------------------------------------------------------------ how it is computed
+#
+# In blocks of frames with the frame as the last axis, so that each step is one pass over contiguous numbers that fit
+# into the cache: 15 to 20 times as fast as a batched SVD, and memory does not grow with the number of frames.
+
+_BLOCK = 1024 * 17
+_TILE = 128
+_NEWTON_STEPS = 12
+# Below this distance from the ambiguous case the closed form loses digits (its error grows with 1/zeta²), and the
+# singular value decomposition takes over.
+_ZETA = 0.01
+
+
+class _Fit(NamedTuple):
+    """Alignment of n frames: centred points (J, 3, n), their means (3, n), rotation (3, 3, n) and scale (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    mean_x: np.ndarray
+    mean_y: np.ndarray
+    rotation: np.ndarray
+    scale: np.ndarray
+
+    def moved(self) -> np.ndarray:
+        """Centred source, turned and scaled, (J, 3, n)."""
+        return np.einsum("abn,jbn->jan", self.rotation * self.scale, self.x)
+
+
+def _fits(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None, scale: bool
+) -> Iterator[tuple[slice, _Fit]]:
+    joints = source.shape[-2]
+    target = np.broadcast_to(target, source.shape)
+    x, y = source.reshape(-1, joints, 3), target.reshape(-1, joints, 3)
+    w = None if weights is None else np.broadcast_to(weights, source.shape[:-1]).reshape(-1, joints)
+    step = max(1, _BLOCK // max(joints, 1))
+    for start in range(0, len(x), step):
+        part = slice(start, min(start + step, len(x)))
+        yield part, _fit(_frames_last(x[part]), _frames_last(y[part]), None if w is None else w[part].T, scale)
+
+
+def _frames_last(points: np.ndarray) -> np.ndarray:
+    """(n, J, 3) to contiguous float64 (J, 3, n), by tiles that stay in the innermost cache."""
+    out = np.empty((*points.shape[1:], len(points)))
+    for start in range(0, len(points), _TILE):
+        out[..., start : start + _TILE] = np.moveaxis(points[start : start + _TILE], 0, -1)
+    return out
+
+
+def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray | None, scale: bool) -> _Fit:
+    """Align (J, 3, n) by weights (J, n); ``x`` and ``y`` are centred in place."""
+    with np.errstate(all="ignore"):
+        if w is None:
+            any_used = np.full(x.shape[-1], len(x) > 0)
+            mean_x, mean_y = x.sum(0) / len(x), y.sum(0) / len(x)
+            x -= mean_x
+            y -= mean_y
+            used_x, used_y = x, y
+        else:
+            used, any_used = (w > 0)[:, None], (w > 0).any(0)
+            share = (w / w.sum(0))[:, None]
+            mean_x = (np.where(used, x, 0.0) * share).sum(0)
+            mean_y = (np.where(used, y, 0.0) * share).sum(0)
+            x -= mean_x
+            y -= mean_y
+            root = np.sqrt(w)[:, None]
+            used_x, used_y = np.where(used, x * root, 0.0), np.where(used, y * root, 0.0)
+        covariance = np.empty((3, 3, x.shape[-1]))
+        for a in range(3):
+            for b in range(3):
+                np.einsum("jn,jn->n", used_y[:, a], used_x[:, b], out=covariance[a, b])
+        size_x = np.einsum("jan,jan->n", used_x, used_x)
+        size_y = np.einsum("jan,jan->n", used_y, used_y)
+        known = any_used & np.isfinite(size_x) & np.isfinite(size_y)
+        rotation, trace = _nearest_rotation(np.where(known, covariance, 0.0), np.sqrt(size_x * size_y))
+        factor = np.where(size_x > 0, trace / size_x, 0.0) if scale else np.ones_like(size_x)
+    unknown = np.where(known, 0.0, np.nan)
+    return _Fit(x, y, mean_x + unknown, mean_y + unknown, rotation + unknown, factor + unknown)
+
+
+def _nearest_rotation(b: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Proper rotation R (3, 3, n) with the largest ``trace(R.T B)``, and that trace (n,).
+
+    With the singular values s of B, the last negated where det B < 0, the trace is their sum: the largest root of
+    Wahba's quartic, found by Newton's method from above. R then follows in closed form, divided by
+    ``zeta = (s1 + s2) (s2 + s3) (s3 + s1)``, which is 0 where the best rotation is not unique.
+
+    References
+    ----------
+    Markley: "Attitude determination using vector observations: a fast optimal matrix algorithm", Journal of the
+    Astronautical Sciences 41, 1993.
+
+    Parameters
+    ----------
+    b
+        (3, 3, n), finite.
+    bound
+        (n,) at least the trace.
+    """
+    with np.errstate(all="ignore"):
+        unit_b = b / bound
+        cofactor = np.empty_like(unit_b)
+        for i in range(3):
+            for k in range(3):
+                (i1, i2), (k1, k2) = ((i + 1) % 3, (i + 2) % 3), ((k + 1) % 3, (k + 2) % 3)
+                cofactor[i, k] = unit_b[i1, k1] * unit_b[i2, k2] - unit_b[i1, k2] * unit_b[i2, k1]
+        det = np.einsum("kn,kn->n", unit_b[0], cofactor[0])
+        square = np.einsum("ikn,ikn->n", unit_b, unit_b)
+        constant = 4 * np.einsum("ikn,ikn->n", cofactor, cofactor)
+        root = np.minimum(1.0, np.sqrt(3 * square))
+        step = np.empty_like(root)
+        for _ in range(_NEWTON_STEPS):
+            excess = root * root - square
+            step = (excess * excess - 8 * root * det - constant) / (4 * root * excess - 8 * det)
+            root = root - step
+        kappa = 0.5 * (root * root - square)
+        zeta = kappa * root - det
+        third = np.einsum("ijn,jkn->ikn", np.einsum("ikn,jkn->ijn", unit_b, unit_b), unit_b)
+        r = ((kappa + square) * unit_b + root * cofactor - third) / zeta
+        trace = root * bound
+        # The negation keeps what is not a number.
+        hard = ~((zeta > _ZETA * root**3) & (np.abs(step) < 1e-12 * root))
+    if hard.any():
+        r[..., hard], trace[hard] = _nearest_rotation_svd(b[..., hard])
+    return r, trace
+
+
+def _nearest_rotation_svd(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same by singular value decomposition: slower, for every B."""
+    u, d, vt = np.linalg.svd(np.moveaxis(b, -1, 0))
+    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    s = np.stack([np.ones_like(sign), np.ones_like(sign), sign], -1)
+    return np.moveaxis((u * s[..., None, :]) @ vt, 0, -1), (d * s).sum(-1)

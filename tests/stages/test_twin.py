@@ -49,7 +49,7 @@ def test_truth_is_the_projection_of_its_joints(made: Path) -> None:
         seen = dict(zip(joint_set("posemill28").joints, arrays["visible"][0], strict=True))
         assert seen["right_knee"] and seen["right_shoulder"], name
         calibration = json.loads((made / "T1" / f"{name.removeprefix('wave_')}.json").read_text())
-        np.testing.assert_allclose(calibration["R"], clip.camera.R)
+        np.testing.assert_allclose(np.array(calibration["R"]), np.asarray(clip.camera.R))
         np.testing.assert_allclose(calibration["dist"], clip.camera.dist)
     assert truth.clips["wave_cam2"].camera.dist.any()  # pyright: ignore[reportOptionalMemberAccess]
     # From the person's right-hand side the far shoulder is behind the trunk.

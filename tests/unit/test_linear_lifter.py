@@ -260,3 +260,13 @@ def test_card_and_module_keep_the_contract():
     assert linear.NAME == "linear"
     assert linear.weights(linear.Options()) == linear.SHIPPED
     assert set(linear.CARD.licences) == {"code", "weights", "data"}
+
+
+def test_shipped_file_is_the_evaluated_one():
+    from posemill.provenance import sha256_file
+
+    text = linear.SHIPPED.with_suffix(".md").read_text()
+    assert f"sha256: `{sha256_file(linear.SHIPPED)}`" in text
+    assert linear.SHIPPED.stat().st_size < 9_000_000
+    _, card = read_weights(linear.SHIPPED)
+    assert f"| {card['results']['exact']['p_mpjpe17_mm']} |" in text

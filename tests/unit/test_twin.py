@@ -103,6 +103,11 @@ def test_motions_are_within_reach_of_other_statures(name: str, height_m: float) 
     assert np.isfinite(pose.positions).all()
 
 
+def test_step_too_high_for_the_legs_is_refused() -> None:
+    with pytest.raises(InputError, match=r"twin of 0.8 m.* too short"):
+        animate("step_up", Body.of_height(0.8), TIME)
+
+
 def test_unknown_motion_names_those_that_exist() -> None:
     with pytest.raises(InputError, match="walk_and_turn"):
         animate("moonwalk", BODY, TIME)
@@ -128,15 +133,22 @@ def test_ease_and_keys_rest_at_both_ends() -> None:
 
 def test_motion_capture_drives_the_limbs_exactly() -> None:
     truth = BODY.joints(animate("walk_and_turn", BODY, TIME))[:, :17]
-    body, pose = from_motion(truth, 30)
+    body, pose = from_motion(truth, 30, on_floor=False)
     assert body.height_m == pytest.approx(BODY.height_m, rel=1e-6)
     found = body.joints(pose)[:, :17]
-    exact = [i for i, name in enumerate(joint_set("h36m17").joints) if name not in ("neck_nose",)]
+    exact = [i for i, name in enumerate(joint_set("h36m17").joints) if name not in ("neck_nose", "head_top")]
     np.testing.assert_allclose(found[:, exact], truth[:, exact], atol=1e-9)
     np.testing.assert_allclose(np.linalg.det(pose.rotations), 1, atol=1e-9)
     # The knee bends backward: the shank's forward axis is the body's forward, not reversed.
     heading = (pose.rotations[:, bone("pelvis"), :, 0] * pose.rotations[:, bone("left_shank"), :, 0]).sum(-1)
     assert heading.min() > 0
+
+
+def test_motion_capture_is_stood_on_the_floor() -> None:
+    truth = BODY.joints(animate("squat_and_reach", BODY, TIME))[:, :17]
+    body, pose = from_motion(truth - np.array([0, 0, 0.04]), 30)
+    np.testing.assert_allclose(pose.positions[:, bone("left_thigh")], truth[:, 4], atol=1e-9)
+    assert pose.contact.all() and np.abs(sole_points(body, pose)[..., 2]).max() < 1e-6
 
 
 def test_motion_capture_with_gaps_is_refused() -> None:

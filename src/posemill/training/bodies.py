@@ -106,8 +106,8 @@ def sample_bodies(library: BodyLibrary, count: int, rng: np.random.Generator) ->
     """Draw bodies: (count, 17, 3) metres, heading frame, pelvis at 0.
 
     Half of them are put together from the legs of one recording, the trunk of another and the arms of a third.
-    Some fold their legs further (squatting, kneeling, stepping up), every bone turns a little, all may be mirrored,
-    and bone lengths vary by group (left as right) and with stature.
+    Some fold their legs further (squatting, kneeling, stepping up) or reach somewhere else, every bone turns a little,
+    all may be mirrored, and bone lengths vary by group (left as right) and with stature.
     """
     frames = rng.choice(len(library.lengths), (count, 3), p=library.probability)
     mixed = rng.random(count) < 0.5
@@ -118,6 +118,7 @@ def sample_bodies(library: BodyLibrary, count: int, rng: np.random.Generator) ->
     arms = np.where(arms_mixed, frames[:, 2], trunk)
     d[:, _ARMS] = library.directions[arms][:, _ARMS]
     _fold_legs(d, rng)
+    _move_arms(d, rng)
     # The trunk and all it carries leans a little further, and every bone on its own.
     lean = rng.normal(0, 0.12, count) * (rng.random(count) < 0.5)
     d[:, _UPPER] = _about_x(d[:, _UPPER], lean[:, None])
@@ -146,8 +147,8 @@ def _proportions(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _fold_legs(d: np.ndarray, rng: np.random.Generator) -> None:
-    """Fold legs of 15 % of the bodies, both alike or each on its own, in place."""
-    chosen = np.flatnonzero(rng.random(len(d)) < 0.15)
+    """Fold legs of a quarter of the bodies, both alike or each on its own, knees apart or not, in place."""
+    chosen = np.flatnonzero(rng.random(len(d)) < 0.25)
     n = len(chosen)
     if n == 0:
         return
@@ -155,11 +156,29 @@ def _fold_legs(d: np.ndarray, rng: np.random.Generator) -> None:
     hip = rng.uniform(0, 1.9, (n, 2))
     bend = rng.uniform(0.9, 2.2, (n, 2))
     hip[both, 1], bend[both, 1] = hip[both, 0], bend[both, 0]
+    splay = rng.uniform(-0.1, 0.7, (n, 1)) * np.minimum(hip, 1.0) * (-1, 1)
     shank = hip - np.clip(hip * bend, 0, 2.5)
     for side in (0, 1):
         thigh_bone, shank_bone = _THIGHS[side], _SHANKS[side]
         d[chosen, thigh_bone] = _about_x(d[chosen, thigh_bone], hip[:, side])
         d[chosen, shank_bone] = _about_x(d[chosen, shank_bone], shank[:, side])
+        # Right and left knee part by turning about the vertical in opposite directions.
+        leg = np.ix_(chosen, np.array([thigh_bone, shank_bone]))
+        d[leg] = _about_z(d[leg], splay[:, side])
     # Whoever folds at the hips usually leans forward for balance.
     lean = -hip.mean(-1) * rng.uniform(-0.05, 0.5, n)
     d[np.ix_(chosen, _UPPER)] = _about_x(d[np.ix_(chosen, _UPPER)], lean[:, None])
+
+
+def _move_arms(d: np.ndarray, rng: np.random.Generator) -> None:
+    """Give 15 % of the bodies arms that reach anywhere but far behind, bent at the elbow by any angle, in place."""
+    chosen = np.flatnonzero(rng.random(len(d)) < 0.15)
+    n = len(chosen)
+    for side, (elbow, wrist) in zip((-1.0, 1.0), _ARMS.reshape(2, 2), strict=True):
+        upper = unit(np.array([0.5 * side, -0.7, -0.3]) + rng.normal(0, 1, (n, 3)))
+        # An elbow bends towards the front, never backwards.
+        bent = unit(np.array([-0.3 * side, -1.0, 0.4]) + rng.normal(0, 0.5, (n, 3)))
+        across = unit(bent - (bent * upper).sum(-1, keepdims=True) * upper)
+        angle = rng.uniform(0, 2.2, (n, 1)) * rng.random((n, 1))
+        d[chosen, elbow] = upper
+        d[chosen, wrist] = np.cos(angle) * upper + np.sin(angle) * across

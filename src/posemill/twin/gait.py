@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemill.arrays import Vector3
+from posemill.errors import InputError
 from posemill.geometry import unit
 from posemill.skeleton import joint_set
 from posemill.twin.body import JOINT_SET, Body, Pose, bone
@@ -171,8 +172,8 @@ def stand_on(
 
     Raises
     ------
-    ValueError
-        If a planned foot is out of the leg's reach: then the plan is wrong, and the foot would slide.
+    InputError
+        If a planned foot is out of the leg's reach, so that it would slide (a very small body on the 0.2 m high step).
     """
     contacts = []
     for side, sign in (("left_", 1.0), ("right_", -1.0)):
@@ -185,7 +186,10 @@ def stand_on(
         thigh, shank, stretch = legs(body, side, hip, track.ankle, forward)
         if stretch.max() > 1:
             at = int(stretch.argmax())
-            raise ValueError(f"{side}foot: out of reach by {100 * (stretch[at] - 1):.1f} % of leg length at frame {at}")
+            raise InputError(
+                f"twin of {body.height_m:g} m, frame {at}: {side}foot: expected a leg that reaches the step, got "
+                f"one {100 * (stretch[at] - 1):.1f} % too short; choose a taller body or another motion"
+            )
         for name, value in (("thigh", thigh), ("shank", shank), ("foot", track.foot), ("toes", track.toes)):
             rotations[:, bone(side + name)] = value
         contacts.append(track.contact)

@@ -59,7 +59,7 @@ def head(body: Body, k: float) -> Iterator[Part]:
         mouth = ellipsoid((0.098, 0, 0.006), (0.012, 0.024, 0.0035))(p)
         return np.maximum(d, -mouth)
 
-    points, triangles = mesh(face, (-0.12, -0.10, base[2] - 0.055), (0.14, 0.10, 0.20), 0.004, 0.6)
+    points, triangles = mesh(face, (-0.12, -0.10, base[2] - 0.055), (0.14, 0.10, 0.20), 0.004, 0.65)
     colours = paint(points, SKIN).astype(float)
     blush = np.exp(-((np.linalg.norm(np.abs(points) - (0.08, 0.04, 0.034), axis=-1) / 0.02) ** 2)) * (points[:, 2] > 0)
     colours += blush[:, None] * (12, -22, -18)

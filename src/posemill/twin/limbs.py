@@ -58,7 +58,7 @@ def arm(body: Body, k: float, side: str, sign: float) -> Part:
         }
 
     box = ((-0.07, -0.07, wrist - 0.20), (0.085, 0.07, -0.08))
-    return make(side + "upper_arm", solid, box, 0.0042, SKIN, weigh, k)
+    return make(side + "upper_arm", solid, box, 0.0045, SKIN, weigh, k, thin=0.7)
 
 
 def shoe(body: Body, k: float, side: str, sign: float) -> Iterator[Part]:
@@ -98,7 +98,7 @@ def shoe(body: Body, k: float, side: str, sign: float) -> Iterator[Part]:
         return {side + "foot": 1 - toes, side + "toes": toes}
 
     box = ((-0.09, -0.07, floor - 0.012), (0.24, 0.07, top + 0.12))
-    made = make(side + "foot", leather, box, 0.0055, SHOE, weigh, k, thin=0.3)
+    made = make(side + "foot", leather, box, 0.0055, SHOE, weigh, k, thin=0.4)
     p = made.points / k
     lace = (np.abs(p[:, 1]) < 0.016) & (p[:, 0] > 0.045) & (p[:, 0] < 0.105) & (np.mod(p[:, 0], 0.014) < 0.006)
     made.colours[lace & (p[:, 2] > top + 0.03)] = LINEN

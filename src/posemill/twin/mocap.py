@@ -13,7 +13,7 @@ from posemill.arrays import Matrix3, Points3, Vector3
 from posemill.errors import InputError
 from posemill.geometry import unit
 from posemill.skeleton import joint_set
-from posemill.twin.body import BONES, JOINT_SET, Body, Pose, bone
+from posemill.twin.body import BONES, Body, Pose, bone
 from posemill.twin.kinematics import hinge, turn
 
 __all__ = ["from_motion"]
@@ -26,12 +26,17 @@ _LIMBS = {
     "forearm": "elbow",
     "hand": "wrist",
 }
+_LOWEST = 0.02  # quantile of ankle heights that is taken for standing
 CONTACT_RISE_M, CONTACT_SPEED_M_S = 0.03, 0.25
 """A captured foot is in contact while its ankle is this near to standing height and slower than this."""
 
 
-def from_motion(joints: Points3, fps: float, *, height_m: float | None = None) -> tuple[Body, Pose]:
+def from_motion(
+    joints: Points3, fps: float, *, height_m: float | None = None, on_floor: bool = True
+) -> tuple[Body, Pose]:
     """Body and pose whose hips, knees, ankles, shoulders, elbows and wrists are the captured ones exactly.
+
+    The head sits on the neck at its own size and points where the captured head does.
 
     Parameters
     ----------
@@ -41,6 +46,9 @@ def from_motion(joints: Points3, fps: float, *, height_m: float | None = None) -
         Frames a second, for the contacts.
     height_m
         Stature in metres; by default the one whose legs have the captured length.
+    on_floor
+        Move the whole motion up or down so that the lowest ankles are at the height that the shoes need, and the soles
+        meet the floor z = 0; captures place the ankle joint differently.
 
     Returns
     -------
@@ -63,6 +71,9 @@ def from_motion(joints: Points3, fps: float, *, height_m: float | None = None) -
         return joints[:, h36m.index(name)]
 
     body = _body(at, height_m)
+    if on_floor:
+        ankles = np.concatenate([at("left_ankle"), at("right_ankle")])[:, 2]
+        joints = joints + np.array([0, 0, body.ankle_height_m - np.quantile(ankles, _LOWEST)])
     rotations = np.tile(np.eye(3), (len(joints), len(BONES), 1, 1))
     hips = (at("left_hip") + at("right_hip")) / 2
     pelvis = _upright(at("spine") - hips, at("left_hip") - at("right_hip"))
@@ -94,8 +105,7 @@ def from_motion(joints: Points3, fps: float, *, height_m: float | None = None) -
         toes, foot = bone(side + "toes"), bone(side + "foot")
         positions[:, toes] = positions[:, foot] + rotations[:, foot] @ body.offsets[toes]
     positions[:, bone("chest")], positions[:, bone("neck")] = at("spine"), at("thorax")
-    crown = body.landmarks[joint_set(JOINT_SET).index("head_top")]
-    positions[:, bone("head")] = at("head_top") - head @ crown
+    positions[:, bone("head")] = at("thorax") + head @ body.offsets[bone("head")]
     return body, Pose(positions, rotations, np.stack(contact, -1))
 
 
@@ -149,7 +159,7 @@ def _lateral(first: Vector3, second: Vector3, bends: float, trunk: Vector3) -> V
 
 def _foot(ankle: Vector3, shank: Matrix3, fps: float) -> tuple[Matrix3, np.ndarray]:
     """Foot rotation (T, 3, 3) and contact (T,)."""
-    rise = ankle[:, 2] - np.quantile(ankle[:, 2], 0.02)
+    rise = ankle[:, 2] - np.quantile(ankle[:, 2], _LOWEST)
     speed = np.linalg.norm(np.gradient(ankle, axis=0), axis=-1) * fps if len(ankle) > 1 else np.zeros(len(ankle))
     forward = shank[:, :, 0]
     flat = turn("z", np.arctan2(forward[:, 1], forward[:, 0]))

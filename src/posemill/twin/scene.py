@@ -154,8 +154,8 @@ def shadow(points: np.ndarray, centre: np.ndarray, half_m: float, size: int = 16
     height = points[:, 2]
     cast = splat(points[:, :2] - height[:, None] * (KEY_LIGHT[:2] / KEY_LIGHT[2]), np.ones(len(points)))
     # Close to the floor even diffuse light is shut out: the dark line under a shoe.
-    near = splat(points[:, :2], np.clip(1 - height / 0.15, 0, 1))
+    near = splat(points[:, :2], np.clip(1 - height / 0.08, 0, 1))
     per_cm2 = (size / (200 * half_m)) ** 2
     cast = 1 - np.exp(-gaussian_filter(cast * per_cm2, 2.0) / 0.5)
-    near = 1 - np.exp(-gaussian_filter(near * per_cm2, 1.5) / 0.6)
+    near = 1 - np.exp(-gaussian_filter(near * per_cm2, 1.1) / 0.8)
     return np.clip(0.42 * cast + 0.45 * near, 0, 0.8)

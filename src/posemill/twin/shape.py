@@ -19,7 +19,7 @@ import numpy as np
 
 from posemill.arrays import Points3
 from posemill.twin.body import BONES, PARENTS, Body, Pose, bone
-from posemill.twin.clothes import trunk_clothes
+from posemill.twin.clothes import clothes
 from posemill.twin.head import head
 from posemill.twin.kinematics import turn
 from posemill.twin.limbs import arm, shoe
@@ -114,7 +114,7 @@ def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _dress(body: Body) -> Iterator[Part]:
     """All parts of the dressed body."""
     k = body.height_m / 1.75
-    yield from trunk_clothes(body, bind_pose(body), k)
+    yield from clothes(body, bind_pose(body), k)
     for side, sign in (("left_", 1.0), ("right_", -1.0)):
         yield arm(body, k, side, sign)
         yield from shoe(body, k, side, sign)

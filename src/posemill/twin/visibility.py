@@ -79,12 +79,16 @@ def visible(joints: Points3, points: Points3, triangles: np.ndarray, owners: np.
         seen = ((pixels > -0.5) & (pixels < (camera.width - 0.5, camera.height - 0.5))).all(-1)
     flat = points[:, :2] / points[:, 2:]
     corners = flat[triangles]
-    low, high = corners.min(1), corners.max(1)
+    low = np.minimum(np.minimum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    high = np.maximum(np.maximum(corners[:, 0], corners[:, 1]), corners[:, 2])
+    # Sorted by left edge, the triangles that may cover a joint are a slice, narrowed by the rest of their boxes.
+    widest = (high[:, 0] - low[:, 0]).max()
+    order = np.argsort(low[:, 0])
+    left = low[order, 0]
     for j in np.flatnonzero(seen):
         at = joints[j, :2] / joints[j, 2]
-        hit = np.flatnonzero(
-            (low[:, 0] <= at[0]) & (high[:, 0] >= at[0]) & (low[:, 1] <= at[1]) & (high[:, 1] >= at[1])
-        )
+        near = order[np.searchsorted(left, at[0] - widest) : np.searchsorted(left, at[0], side="right")]
+        hit = near[(high[near, 0] >= at[0]) & (low[near, 1] <= at[1]) & (high[near, 1] >= at[1])]
         a, b, c = (corners[hit, i] for i in range(3))
         e0, e1, e2 = b - a, c - a, at - a
         area = e0[:, 0] * e1[:, 1] - e0[:, 1] * e1[:, 0]
