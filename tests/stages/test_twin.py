@@ -88,3 +88,26 @@ def test_nonsense_is_refused_before_work(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             twin.run(tmp_path / "out", **change)  # pyright: ignore[reportArgumentType]
     assert not (tmp_path / "out").exists()
+
+
+def test_committed_demo_is_whole(root: Path) -> None:
+    demo = root / "resources" / "demo"
+    clips, problems = read_sheet(demo / "clips.tsv")
+    assert not problems and len(clips) >= 4
+    truth = read(demo / "S9" / "truth.h5", schema="truth3d")
+    assert set(truth.clips) == {clip.clip for clip in clips}
+    assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 8e6
+    cameras = {clip.camera for clip in clips}
+    assert len(cameras) >= 2
+    for clip in clips:
+        assert clip.calibration is not None
+        known = truth.clips[clip.clip]
+        calibration = json.loads(clip.calibration.read_text())
+        assert known.camera is not None and (calibration["width"], calibration["height"]) == known.image_size
+        np.testing.assert_allclose(np.array(calibration["K"]), known.camera.K)
+        with av.open(str(clip.video)) as container:
+            stream = container.streams.video[0]
+            assert stream.frames == len(known.time) >= 6 * known.fps
+            assert (stream.width, stream.height) == known.image_size
+        keypoints = known.tracks["p1"].arrays["keypoints"]
+        assert ((keypoints > 0) & (keypoints < known.image_size)).all()  # the whole person, all the time

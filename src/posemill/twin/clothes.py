@@ -49,10 +49,10 @@ def _trunk(body: Body, bind: Pose, k: float) -> _Trunk:
         (0.10, 0.157, 0.102, -0.004),
         (0.16, 0.141, 0.098, -0.002),
         (0.26, 0.149, 0.110, -0.004),
-        (0.35, 0.164, 0.119, -0.006),
-        (0.42, 0.166, 0.110, -0.012),
-        (0.47, 0.150, 0.090, -0.018),
-        (0.51, 0.105, 0.070, -0.022),
+        (0.35, 0.164, 0.119, -0.012),
+        (0.42, 0.166, 0.110, -0.024),
+        (0.47, 0.150, 0.090, -0.032),
+        (0.51, 0.105, 0.070, -0.030),
         (neck[2] + 0.03, 0.066, 0.060, neck[0]),
     ]
     bare = loft(sections)
@@ -123,7 +123,7 @@ def _trousers(body: Body, trunk: _Trunk, k: float) -> Part:
 
     def trousers(p: np.ndarray) -> np.ndarray:
         # The crotch: between the legs the blend must not web.
-        return seat(p) + 0.05 * np.exp(-((p[:, 1] / 0.035) ** 2)) * ramp(-p[:, 2], 0.055, 0.095)
+        return seat(p) + 0.06 * np.exp(-((p[:, 1] / 0.045) ** 2)) * ramp(-p[:, 2], 0.035, 0.08)
 
     def weigh(p: np.ndarray) -> dict[str, np.ndarray]:
         weights: dict[str, np.ndarray] = {}
