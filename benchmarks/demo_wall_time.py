@@ -47,7 +47,7 @@ def chain_s() -> float:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("Snakefile", "config.yaml"):
             shutil.copy(ROOT / name, folder)
-        for name in ("workflow", "profiles", "resources"):
+        for name in ("workflow", "profiles", "containers", "resources"):
             (Path(folder) / name).symlink_to(ROOT / name)
         start = time.perf_counter()
         subprocess.run(

@@ -40,9 +40,11 @@ class Config(BaseModel):
     detectors: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each detector.")] = {}
     lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "linear"
     lifters: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each lifter.")] = {}
-    gather: Annotated[GatherOptions, Field(description="Cleaning of 2D tracks.")] = GatherOptions()
-    place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions()
-    merge: Annotated[MergeOptions, Field(description="Pose and translation into one animation.")] = MergeOptions()
+    gather: Annotated[GatherOptions, Field(description="Cleaning of 2D tracks.")] = GatherOptions.model_validate({})
+    place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions.model_validate({})
+    merge: Annotated[MergeOptions, Field(description="Pose and translation into one animation.")] = (
+        MergeOptions.model_validate({})
+    )
     export: Annotated[list[str], Field(description="Formats to export: bvh, csv.")] = ["bvh", "csv"]
     pictures: Annotated[bool, Field(description="Draw a picture of each clip.")] = True
     keep_going: Annotated[bool, Field(description="Leave rows of the sheet with problems out instead of stopping.")] = (

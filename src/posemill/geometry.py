@@ -108,6 +108,7 @@ def residuals(source: Points3, target: Points3, *, weights: PerJoint | None = No
 _BLOCK = 1024 * 17
 _TILE = 128
 _NEWTON_STEPS = 12
+_CONVERGED = 1e-9
 # Below this distance from the ambiguous case the closed form loses digits (its error grows with 1/zeta²), and the
 # singular value decomposition takes over.
 _ZETA = 0.01
@@ -174,10 +175,15 @@ def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray | None, scale: bool) -> _Fi
         size_x = np.einsum("jan,jan->n", used_x, used_x)
         size_y = np.einsum("jan,jan->n", used_y, used_y)
         known = any_used & np.isfinite(size_x) & np.isfinite(size_y)
-        rotation, trace = _nearest_rotation(np.where(known, covariance, 0.0), np.sqrt(size_x * size_y))
+        all_known = known.all()
+        if not all_known:
+            covariance[:, :, ~known] = 0.0
+        rotation, trace = _nearest_rotation(covariance, np.sqrt(size_x * size_y))
         factor = np.where(size_x > 0, trace / size_x, 0.0) if scale else np.ones_like(size_x)
-    unknown = np.where(known, 0.0, np.nan)
-    return _Fit(x, y, mean_x + unknown, mean_y + unknown, rotation + unknown, factor + unknown)
+    if not all_known:
+        for part in (mean_x, mean_y, rotation, factor):
+            part[..., ~known] = np.nan
+    return _Fit(x, y, mean_x, mean_y, rotation, factor)
 
 
 def _nearest_rotation(b: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -208,23 +214,44 @@ def _nearest_rotation(b: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.
                 cofactor[i, k] = unit_b[i1, k1] * unit_b[i2, k2] - unit_b[i1, k2] * unit_b[i2, k1]
         det = np.einsum("kn,kn->n", unit_b[0], cofactor[0])
         square = np.einsum("ikn,ikn->n", unit_b, unit_b)
-        constant = 4 * np.einsum("ikn,ikn->n", cofactor, cofactor)
-        root = np.minimum(1.0, np.sqrt(3 * square))
-        step = np.empty_like(root)
-        for _ in range(_NEWTON_STEPS):
-            excess = root * root - square
-            step = (excess * excess - 8 * root * det - constant) / (4 * root * excess - 8 * det)
-            root = root - step
+        root, last_step = _largest_root(det, square, 4 * np.einsum("ikn,ikn->n", cofactor, cofactor))
         kappa = 0.5 * (root * root - square)
         zeta = kappa * root - det
-        third = np.einsum("ijn,jkn->ikn", np.einsum("ikn,jkn->ijn", unit_b, unit_b), unit_b)
-        r = ((kappa + square) * unit_b + root * cofactor - third) / zeta
+        # ((kappa + |B|²) B + root cofactor - B Bᵀ B) / zeta
+        cofactor *= root
+        r = unit_b * (kappa + square)
+        r += cofactor
+        r -= np.einsum("ijn,jkn->ikn", np.einsum("ikn,jkn->ijn", unit_b, unit_b), unit_b)
+        r /= zeta
         trace = root * bound
         # The negation keeps what is not a number.
-        hard = ~((zeta > _ZETA * root**3) & (np.abs(step) < 1e-12 * root))
+        hard = ~((zeta > _ZETA * root * root * root) & (np.abs(last_step) < _CONVERGED * root))
     if hard.any():
         r[..., hard], trace[hard] = _nearest_rotation_svd(b[..., hard])
     return r, trace
+
+
+def _largest_root(det: np.ndarray, square: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest root of ``(q² - square)² - 8 det q - constant`` at most 1, and the last step of Newton's method, (n,)."""
+    root = np.minimum(1.0, np.sqrt(3 * square))
+    det = 8 * det
+    excess, step, slope = np.empty_like(root), np.empty_like(root), np.empty_like(root)
+    for _ in range(_NEWTON_STEPS):
+        np.multiply(root, root, out=excess)
+        excess -= square
+        np.multiply(excess, excess, out=step)
+        step -= constant
+        np.multiply(root, det, out=slope)
+        step -= slope
+        np.multiply(root, excess, out=slope)
+        slope *= 4
+        slope -= det
+        step /= slope
+        root -= step
+        # Digits double with each step: after one this small nothing changes any more.
+        if not (step > _CONVERGED * root).any():
+            break
+    return root, step
 
 
 def _nearest_rotation_svd(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

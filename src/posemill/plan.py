@@ -6,6 +6,8 @@ Snakemake have the same fingerprint.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from posemill.people.options import GatherOptions
 from posemill.placement.options import PlaceOptions
 from posemill.provenance import StageRequest, code_hash, library_versions, sha256_file
 
-__all__ = ["STAGES", "plan", "weights_file"]
+__all__ = ["STAGES", "plan", "put_on_path", "weights_file"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +108,11 @@ def _checked(stage: str, model: type[BaseModel] | None, options: Mapping[str, An
         return model.model_validate(dict(options or {})).model_dump(mode="json")
     except ValidationError as error:
         raise InputError(f"{stage}: {registry.one_line(error)}; options: {', '.join(model.model_fields)}") from None
+
+
+def put_on_path() -> None:
+    """Let child processes find the ``posemill`` of this interpreter, also where its environment is not activated."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    if path[0] != here:
+        os.environ["PATH"] = os.pathsep.join([here, *path])

@@ -162,7 +162,8 @@ def _windows(
         inside = index < end[:, None]
         index = np.minimum(index, end[:, None] - 1)
         dt = np.diff(time[index], axis=1, prepend=time[begin][:, None])
-        x, p = _rts(dt, points[s, index], covariance[s, index], observed[s, index] & inside, breaks[s, index], q, diffuse)
+        seen = observed[s, index] & inside
+        x, p = _rts(dt, points[s, index], covariance[s, index], seen, breaks[s, index], q, diffuse)
         for row, (one, k) in enumerate(rows):
             keep = slice(k - begin[row], min(k + _WINDOW, frames) - begin[row])
             mean[one, k : k + _WINDOW] = x[row, keep]

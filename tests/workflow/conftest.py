@@ -78,6 +78,8 @@ def new_project(folder: Path, *, own_source: bool = False) -> Project:
     shutil.copy(ROOT / "Snakefile", folder)
     shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "profiles", folder / "profiles")
+    (folder / "containers").mkdir()
+    shutil.copy(ROOT / "containers" / "images.yaml", folder / "containers")
     (folder / "config.yaml").write_text(CONFIG)
     for name in ("a", "b"):
         write_video(folder / "films" / f"{name}.mp4", 100 if name == "a" else 150)

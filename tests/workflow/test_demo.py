@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from posemill.formats import artifact
-from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.formats.artifact import Artifact, Track
 from posemill.formats.bvh import read_bvh
 from posemill.formats.bvh_rig import joints_from_bvh
 from posemill.plan import plan
@@ -24,7 +25,7 @@ def demo(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("demo")
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "profiles", "resources"):
+    for name in ("workflow", "profiles", "containers", "resources"):
         shutil.copytree(ROOT / name, folder / name)
     project = Project(folder)
     project.snakemake()
@@ -80,7 +81,7 @@ def test_true_keypoints_reach_the_bars(demo, tmp_path):
             "valid": seen,
             "bbox": np.concatenate([points.min(1), points.max(1)], 1),
         }
-        exact.clips[name] = Clip("ok", "", clip.fps, True, clip.image_size, clip.time, clip.camera, {"p1": Track(arrays)})
+        exact.clips[name] = replace(clip, tracks={"p1": Track(arrays)})
     k, li, p, m = (tmp_path / f"{name}.h5" for name in ("k", "l", "p", "m"))
     artifact.write(k, exact)
     lift.run(k, li, plan("lift", "linear"))

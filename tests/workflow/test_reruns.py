@@ -95,6 +95,7 @@ def touch_middle(p):
 
 
 def switch_containers_on(p):
+    (p.folder / "containers" / "posemill_0.1.0.sif").touch()
     return ["--use-singularity"]
 
 

@@ -1,23 +1,18 @@
 # What the rules share. Deterministic and light: every cluster job parses it again.
 import atexit
 import json
-import os
 import sys
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
 from posemill import clips as sources
 from posemill import config as settings
 from posemill.errors import PosemillError
 from posemill.formats.atomic import write_text
-from posemill.plan import plan, weights_file
+from posemill.plan import put_on_path
 from posemill.provenance import ContentKeys
-
-# Jobs find the posemill that plans them, also where the environment is not activated.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def checked(function, *arguments, **keywords):
@@ -46,6 +41,9 @@ def find_clips():
     return found
 
 
+# Jobs find the posemill that plans them, also where the environment is not activated.
+put_on_path()
+
 SETTINGS = checked(settings.load, config)
 RESULTS = SETTINGS.results
 CLIPS = checked(find_clips)
@@ -60,49 +58,6 @@ wildcard_constraints:
     detector=r"[a-z0-9_]+",
     lifter=r"[a-z0-9_]+",
     format=r"[a-z0-9_]+",
-
-
-@cache
-def base_request(stage, method=""):
-    options = {
-        "detect": lambda: SETTINGS.detectors.get(method),
-        "lift": lambda: SETTINGS.lifters.get(method),
-        "gather": SETTINGS.gather.model_dump,
-        "place": SETTINGS.place.model_dump,
-        "merge": SETTINGS.merge.model_dump,
-    }.get(stage, lambda: None)
-    return checked(plan, stage, method, options())
-
-
-def fingerprint(stage, method="", **sheet):
-    """The one parameter of a rule: sorted JSON of all that decides its output beside its input files."""
-    return replace(base_request(stage, method), sheet=sheet).to_json()
-
-
-def row(wildcards):
-    """The clip of a job."""
-    try:
-        return CLIPS.clips[wildcards.subject, wildcards.clip]
-    except KeyError:
-        raise WorkflowError(
-            f"posemill: no clip {wildcards.clip!r} of subject {wildcards.subject!r}; subjects: "
-            f"{', '.join(CLIPS.subjects) or 'none'}"
-        ) from None
-
-
-def rows(wildcards):
-    """All clips of a job's subject."""
-    found = CLIPS.of(wildcards.subject)
-    if not found:
-        raise WorkflowError(
-            f"posemill: no subject {wildcards.subject!r}; subjects: {', '.join(CLIPS.subjects) or 'none'}; "
-            f"add it to {SETTINGS.clips} or put videos into {SETTINGS.videos}/{wildcards.subject}/"
-        )
-    return found
-
-
-def merged_of(subject):
-    return f"{RESULTS}/{subject}/merged3d.{METHODS['detector']}.{METHODS['lifter']}.h5"
 
 
 def more_memory(base_mb):
@@ -123,3 +78,21 @@ def write_methods():
 
 
 checked(write_methods)
+
+
+# Where this file lies, whatever workflow includes it.
+CONTAINERS = Path(str(workflow.current_basedir)).parents[1] / "containers"
+
+
+def image(name):
+    """Path or URI of an image of containers/images.yaml; a missing one ends the run before its first job."""
+    uri = yaml.safe_load((CONTAINERS / "images.yaml").read_text())[name]["uri"]
+    if "://" in uri:
+        return uri
+    wanted = {method.name for method in workflow.deployment_settings.deployment_method}
+    if "APPTAINER" in wanted and not (CONTAINERS / uri).exists():
+        raise WorkflowError(
+            f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; put it there, or run "
+            "without --use-singularity"
+        )
+    return str(CONTAINERS / uri)

@@ -1,22 +1,6 @@
-def detect_fingerprint(wildcards):
-    clip = row(wildcards)
-    return fingerprint(
-        "detect",
-        wildcards.detector,
-        subject=clip.subject,
-        clip=clip.clip,
-        kind=clip.kind,
-        fps=clip.fps,
-        start_s=clip.start_s,
-        content=CONTENT(clip.video),
-    )
-
-
-def video_of(wildcards):
-    return str(row(wildcards).video)
-
-
 # The video is ancient(): what counts is its content, which is part of the fingerprint.
+
+
 rule detect:
     input:
         ancient(video_of),

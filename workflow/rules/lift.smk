@@ -1,13 +1,3 @@
-def lift_fingerprint(wildcards):
-    return fingerprint("lift", wildcards.lifter)
-
-
-def lifter_weights(wildcards):
-    options = base_request("lift", wildcards.lifter).options
-    file = checked(weights_file, "lifters", wildcards.lifter, options)
-    return [str(file)] if file else []
-
-
 rule lift:
     input:
         keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",

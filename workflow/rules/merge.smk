@@ -1,7 +1,3 @@
-def stage_only(stage):
-    return lambda wildcards: fingerprint(stage)
-
-
 rule merge:
     input:
         keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
@@ -19,11 +15,6 @@ rule merge:
     shell:
         "posemill merge {input.keypoints:q} {input.lifted:q} {input.placed:q} --output {output:q}"
         " --stage {params.stage:q} 2> {log:q}"
-
-
-def merged_of_subject(wildcards):
-    rows(wildcards)
-    return merged_of(wildcards.subject)
 
 
 rule publish:

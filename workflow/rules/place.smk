@@ -1,7 +1,3 @@
-def place_fingerprint(wildcards):
-    return fingerprint("place", height_m=CLIPS.height_m(wildcards.subject))
-
-
 rule place:
     input:
         keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",

@@ -1,6 +1,4 @@
 # What people look at: exports, figures against a truth, pictures, the summary.
-def export_fingerprint(wildcards):
-    return fingerprint("export", wildcards.format)
 
 
 rule export:
@@ -17,18 +15,6 @@ rule export:
         stage=export_fingerprint,
     shell:
         "posemill export {input:q} --format {wildcards.format} --output {output:q} --stage {params.stage:q} 2> {log:q}"
-
-
-def truth_of(wildcards):
-    return str(CLIPS.truth(wildcards.subject))
-
-
-def all_evaluations(wildcards):
-    return [
-        f"{RESULTS}/{subject}/evaluation.{METHODS['detector']}.{METHODS['lifter']}.json"
-        for subject in CLIPS.subjects
-        if CLIPS.truth(subject)
-    ]
 
 
 rule evaluate:
@@ -49,15 +35,6 @@ rule evaluate:
     shell:
         "posemill evaluate {input.merged:q} {input.truth:q} --keypoints2d {input.keypoints:q} --output {output.figures:q}"
         " --stage {params.stage:q} 2> {log:q}"
-
-
-def all_pictures(wildcards):
-    if not SETTINGS.pictures:
-        return []
-    return [
-        f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}/{clip}.png"
-        for subject, clip in sorted(CLIPS.clips)
-    ]
 
 
 rule picture:
@@ -96,6 +73,8 @@ rule summary:
 
 
 # The run's last step: it fails, and names them, when clips have failed. The table above stays.
+
+
 rule check:
     input:
         f"{RESULTS}/summary.tsv",

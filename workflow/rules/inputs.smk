@@ -1,0 +1,140 @@
+# Inputs and fingerprints of the rules, as functions of their wildcards.
+from dataclasses import replace
+from functools import cache
+
+from posemill.plan import plan, weights_file
+
+
+@cache
+def base_request(stage, method=""):
+    options = {
+        "detect": lambda: SETTINGS.detectors.get(method),
+        "lift": lambda: SETTINGS.lifters.get(method),
+        "gather": SETTINGS.gather.model_dump,
+        "place": SETTINGS.place.model_dump,
+        "merge": SETTINGS.merge.model_dump,
+    }.get(stage, lambda: None)
+    return checked(plan, stage, method, options())
+
+
+def fingerprint(stage, method="", **sheet):
+    """The one parameter of a rule: sorted JSON of all that decides its output beside its input files."""
+    return replace(base_request(stage, method), sheet=sheet).to_json()
+
+
+def row(wildcards):
+    """The clip of a job."""
+    try:
+        return CLIPS.clips[wildcards.subject, wildcards.clip]
+    except KeyError:
+        raise WorkflowError(
+            f"posemill: no clip {wildcards.clip!r} of subject {wildcards.subject!r}; subjects: "
+            f"{', '.join(CLIPS.subjects) or 'none'}"
+        ) from None
+
+
+def rows(wildcards):
+    """All clips of a job's subject."""
+    found = CLIPS.of(wildcards.subject)
+    if not found:
+        raise WorkflowError(
+            f"posemill: no subject {wildcards.subject!r}; subjects: {', '.join(CLIPS.subjects) or 'none'}; "
+            f"add it to {SETTINGS.clips} or put videos into {SETTINGS.videos}/{wildcards.subject}/"
+        )
+    return found
+
+
+def merged_of(subject):
+    return f"{RESULTS}/{subject}/merged3d.{METHODS['detector']}.{METHODS['lifter']}.h5"
+
+
+def detect_fingerprint(wildcards):
+    clip = row(wildcards)
+    return fingerprint(
+        "detect",
+        wildcards.detector,
+        subject=clip.subject,
+        clip=clip.clip,
+        kind=clip.kind,
+        fps=clip.fps,
+        start_s=clip.start_s,
+        content=CONTENT(clip.video),
+    )
+
+
+def video_of(wildcards):
+    return str(row(wildcards).video)
+
+
+def detections(wildcards):
+    return [
+        f"{RESULTS}/{c.subject}/detect/{wildcards.detector}/{c.clip}.h5"
+        for c in rows(wildcards)
+    ]
+
+
+def calibrations(wildcards):
+    return sorted({str(c.calibration) for c in rows(wildcards) if c.calibration})
+
+
+def gather_fingerprint(wildcards):
+    return fingerprint(
+        "gather",
+        clips={
+            c.clip: {
+                "camera": c.camera,
+                "calibration": str(c.calibration) if c.calibration else None,
+                "focal_px": c.focal_px,
+                "fov_deg": c.fov_deg,
+            }
+            for c in rows(wildcards)
+        },
+    )
+
+
+def lift_fingerprint(wildcards):
+    return fingerprint("lift", wildcards.lifter)
+
+
+def lifter_weights(wildcards):
+    options = base_request("lift", wildcards.lifter).options
+    file = checked(weights_file, "lifters", wildcards.lifter, options)
+    return [str(file)] if file else []
+
+
+def place_fingerprint(wildcards):
+    return fingerprint("place", height_m=CLIPS.height_m(wildcards.subject))
+
+
+def stage_only(stage):
+    return lambda wildcards: fingerprint(stage)
+
+
+def merged_of_subject(wildcards):
+    rows(wildcards)
+    return merged_of(wildcards.subject)
+
+
+def export_fingerprint(wildcards):
+    return fingerprint("export", wildcards.format)
+
+
+def truth_of(wildcards):
+    return str(CLIPS.truth(wildcards.subject))
+
+
+def all_evaluations(wildcards):
+    return [
+        f"{RESULTS}/{subject}/evaluation.{METHODS['detector']}.{METHODS['lifter']}.json"
+        for subject in CLIPS.subjects
+        if CLIPS.truth(subject)
+    ]
+
+
+def all_pictures(wildcards):
+    if not SETTINGS.pictures:
+        return []
+    return [
+        f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}/{clip}.png"
+        for subject, clip in sorted(CLIPS.clips)
+    ]
