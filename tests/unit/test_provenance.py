@@ -67,7 +67,7 @@ def test_request_round_trip_sorted_and_sensitive_to_swapped_values():
     assert StageRequest.from_json(one.to_json()) == one
     assert one.to_json() != two.to_json() and one.fingerprint != two.fingerprint
     assert StageRequest("lift", "x", {"tta": False, "flip": True}).to_json() == one.to_json()
-    with pytest.raises(InputError, match="expected the workflow's JSON"):
+    with pytest.raises(InputError, match="expected the JSON that the workflow makes"):
         StageRequest.from_json('{"stage": "lift", "foo": 1}')
 
 

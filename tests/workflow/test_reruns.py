@@ -95,7 +95,14 @@ def touch_middle(p):
 
 
 def switch_containers_on(p):
+    """Planning asks the engine for its version and no more, so a stand-in answers where there is none."""
     (p.folder / "containers" / "posemill_0.1.0.sif").touch()
+    if not shutil.which("apptainer") and not shutil.which("singularity"):
+        engine = p.folder / "bin" / "singularity"
+        engine.parent.mkdir()
+        engine.write_text("#!/bin/sh\necho apptainer version 1.4.0\n")
+        engine.chmod(0o755)
+        p.env["PATH"] = f"{engine.parent}{os.pathsep}{os.environ['PATH']}"
     return ["--use-singularity"]
 
 
