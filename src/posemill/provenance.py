@@ -27,6 +27,20 @@ __all__ = ["ContentKeys", "StageRequest", "closure", "code_hash", "library_versi
 
 # ------------------------------------------------------------------------------------------------ code
 
+# Modules that carry numbers and do not make them. Their change asks for no new work: what a file means is said by
+# posemill.formats.schema and its versions, which do count.
+_CARRIERS = {
+    "posemill.arrays",
+    "posemill.errors",
+    "posemill.formats.artifact",
+    "posemill.formats.artifact_layout",
+    "posemill.formats.artifact_model",
+    "posemill.formats.atomic",
+    "posemill.progress",
+    "posemill.provenance",
+    "posemill.registry",
+}
+
 
 def _canonical(node: Any) -> Any:
     """Syntax tree as plain data, equal for equal code under every Python: no positions, no empty fields."""
@@ -76,7 +90,8 @@ def closure(*modules: str) -> dict[str, str]:
     """Static import closure of ``modules`` within their own top-level packages: module name to hash of its code.
 
     Docstrings, comments and layout do not count. Imports inside functions do, so that a lazily imported network is
-    part of the stage that uses it.
+    part of the stage that uses it. Modules that only carry numbers (reader, writer, messages) do not count either; the
+    schema of the artifacts does.
 
     Raises
     ------
@@ -85,10 +100,10 @@ def closure(*modules: str) -> dict[str, str]:
     """
     packages = {name.split(".")[0] for name in (*modules, "posemill")}
     seen: dict[str, str] = {}
-    queue = list(modules)
+    queue = [*modules, "posemill.formats.schema"]
     while queue:
         name = queue.pop()
-        if name in seen or name.split(".")[0] not in packages:
+        if name in seen or name in _CARRIERS or name.split(".")[0] not in packages:
             continue
         file = _source(name)
         if file is None:
