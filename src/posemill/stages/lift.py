@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from posemill import registry
 from posemill.errors import ClipError, InputError
 from posemill.formats import artifact as artifacts
 from posemill.formats.artifact import Artifact, Clip, Track
 from posemill.lifters.protocol import Lifter, LifterCard, LiftInput, LiftOutput, check_output
+from posemill.progress import progress
 from posemill.provenance import StageRequest, record
 from posemill.skeleton import convert, converter, joint_set
 
@@ -41,7 +41,7 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
     lifter: Lifter = module.create(module.Options.model_validate(request.options))
     clips = {
         name: _lift_clip(clip, source.joint_set, card, lifter, request.method)
-        for name, clip in tqdm(source.clips.items(), desc=f"lift {source.subject}", unit="clip")
+        for name, clip in progress(source.clips.items(), len(source.clips), f"lift {source.subject}", "clip")
     }
     artifacts.write(
         output,

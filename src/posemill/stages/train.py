@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
-from tqdm import tqdm
 
 from posemill import registry
 from posemill.errors import InputError, expected
 from posemill.formats.motion import MotionClip, read_motion
+from posemill.progress import Ticker
 from posemill.provenance import sha256_file
 
 __all__ = ["TrainLinearOptions", "run"]
@@ -74,11 +74,10 @@ def _train_linear(motion: Path, output: Path, seed: int, values: dict[str, Any])
         seed=seed,
     )
     library = pose_library([clip.joints for clip in training], seed=seed)
-    with tqdm(total=options.epochs, desc="train linear", unit="epoch", mininterval=5) as bar:
+    with Ticker(options.epochs, "train linear", "epoch") as ticker:
 
         def report(epoch: int, loss_m: float) -> None:
-            bar.set_postfix_str(f"{1000 * loss_m:.1f} mm", refresh=False)
-            bar.update()
+            ticker.step(f"{1000 * loss_m:.1f} mm")
 
         network = trainer.train(library, schedule, report=report)
     # What is evaluated is what is stored: half precision.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from posemill.camera import Camera
 from posemill.clips import COLUMNS
 from posemill.errors import InputError
 from posemill.formats.artifact import Artifact, Clip, Track, write
 from posemill.formats.atomic import write_bytes
+from posemill.formats.calibration import write_calibration
+from posemill.progress import progress
 from posemill.twin.body import JOINT_SET, Body, Pose
 from posemill.twin.cameras import studio
 from posemill.twin.motions import BOX, MOTIONS, animate
@@ -93,16 +93,7 @@ def run(
     truth = Artifact("truth3d", subject, JOINT_SET, attrs={"height_m": height_m})
     rows = []
     for name, camera in views.items():
-        calibration = {
-            "width": camera.width,
-            "height": camera.height,
-            "K": camera.K.tolist(),
-            "dist": camera.dist.tolist(),
-            "R": _extrinsic(camera)[0].tolist(),
-            "t": _extrinsic(camera)[1].tolist(),
-            "convention": "X_cam = R X_world + t, metres",
-        }
-        write_bytes(folder / f"{name}.json", (json.dumps(calibration, indent=1) + "\n").encode())
+        write_calibration(folder / f"{name}.json", camera)
     for motion in motions:
         pose = animate(motion, body, time)
         box = BOX if motion == "step_up" else None
@@ -111,9 +102,7 @@ def run(
             seen: list[np.ndarray] = []
             with Renderer(camera, panels, box) as renderer:
                 frames = film(renderer, shape, body, pose, camera, seen, box)
-                write_video(
-                    folder / f"{clip_id}.mp4", tqdm(frames, total=len(time), desc=clip_id, unit="frame"), fps, crf=crf
-                )
+                write_video(folder / f"{clip_id}.mp4", progress(frames, len(time), clip_id), fps, crf=crf)
             truth.clips[clip_id] = _truth(body, pose, camera, np.stack(seen), time, fps)
             rows.append(
                 {
@@ -178,11 +167,6 @@ def _truth(body: Body, pose: Pose, camera: Camera, seen: np.ndarray, time: np.nd
     return Clip(
         fps=fps, image_size=(camera.width, camera.height), time=time, camera=replace(camera), tracks={"p1": track}
     )
-
-
-def _extrinsic(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    assert camera.R is not None and camera.t is not None
-    return camera.R, camera.t
 
 
 def _check(motions: Sequence[str], cameras: int, duration_s: float, fps: float, width: int, height: int) -> None:
