@@ -103,10 +103,10 @@ def residuals(source: Points3, target: Points3, *, weights: PerJoint | None = No
 # ------------------------------------------------------------------------------------------ how it is computed
 #
 # In blocks of frames with the frame as the last axis, so that each step is one pass over contiguous numbers that fit
-# into the cache: 15 to 20 times as fast as a batched SVD, and memory does not grow with the number of frames.
+# into the cache: eight times as fast as a batched SVD of frames in rows, in memory that does not grow.
 
-_BLOCK = 1024 * 17
-_TILE = 128
+_BLOCK = 2048 * 17
+_TILE = 256
 _NEWTON_STEPS = 12
 _CONVERGED = 1e-9
 # Below this distance from the ambiguous case the closed form loses digits (its error grows with 1/zeta²), and the
@@ -143,11 +143,12 @@ def _fits(
 
 
 def _frames_last(points: np.ndarray) -> np.ndarray:
-    """(n, J, 3) to contiguous float64 (J, 3, n), by tiles that stay in the innermost cache."""
-    out = np.empty((*points.shape[1:], len(points)))
-    for start in range(0, len(points), _TILE):
-        out[..., start : start + _TILE] = np.moveaxis(points[start : start + _TILE], 0, -1)
-    return out
+    """(n, J, 3) to contiguous float64 (J, 3, n), by tiles that stay in the cache while they are turned."""
+    rows = points.reshape(len(points), -1)
+    out = np.empty((rows.shape[1], len(rows)))
+    for start in range(0, len(rows), _TILE):
+        out[:, start : start + _TILE] = rows[start : start + _TILE].astype(np.float64).T
+    return out.reshape(*points.shape[1:], len(points))
 
 
 def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray | None, scale: bool) -> _Fit:
@@ -172,73 +173,68 @@ def _fit(x: np.ndarray, y: np.ndarray, w: np.ndarray | None, scale: bool) -> _Fi
         for a in range(3):
             for b in range(3):
                 np.einsum("jn,jn->n", used_y[:, a], used_x[:, b], out=covariance[a, b])
-        size_x = np.einsum("jan,jan->n", used_x, used_x)
-        size_y = np.einsum("jan,jan->n", used_y, used_y)
-        known = any_used & np.isfinite(size_x) & np.isfinite(size_y)
+        size = np.einsum("jan,jan->n", used_x, used_x)
+        known = any_used & np.isfinite(size) & np.isfinite(covariance.sum((0, 1)))
         all_known = known.all()
         if not all_known:
             covariance[:, :, ~known] = 0.0
-        rotation, trace = _nearest_rotation(covariance, np.sqrt(size_x * size_y))
-        factor = np.where(size_x > 0, trace / size_x, 0.0) if scale else np.ones_like(size_x)
+        rotation, trace = _nearest_rotation(covariance)
+        factor = np.where(size > 0, trace / size, 0.0) if scale else np.ones_like(size)
     if not all_known:
         for part in (mean_x, mean_y, rotation, factor):
             part[..., ~known] = np.nan
     return _Fit(x, y, mean_x, mean_y, rotation, factor)
 
 
-def _nearest_rotation(b: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Proper rotation R (3, 3, n) with the largest ``trace(R.T B)``, and that trace (n,).
+def _nearest_rotation(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Proper rotation R (3, 3, n) with the largest ``trace(R.T B)``, and that trace (n,), of finite B (3, 3, n).
 
     With the singular values s of B, the last negated where det B < 0, the trace is their sum: the largest root of
-    Wahba's quartic, found by Newton's method from above. R then follows in closed form, divided by
-    ``zeta = (s1 + s2) (s2 + s3) (s3 + s1)``, which is 0 where the best rotation is not unique.
+    Wahba's quartic. R then follows in closed form, divided by ``zeta = (s1 + s2) (s2 + s3) (s3 + s1)``, which is 0
+    where the best rotation is not unique.
 
     References
     ----------
     Markley: "Attitude determination using vector observations: a fast optimal matrix algorithm", Journal of the
     Astronautical Sciences 41, 1993.
-
-    Parameters
-    ----------
-    b
-        (3, 3, n), finite.
-    bound
-        (n,) at least the trace.
     """
     with np.errstate(all="ignore"):
-        unit_b = b / bound
-        cofactor = np.empty_like(unit_b)
+        norm = np.sqrt(np.einsum("ikn,ikn->n", b, b))
+        unit_b = b / norm
+        cofactor, product = np.empty_like(unit_b), np.empty_like(norm)
         for i in range(3):
             for k in range(3):
                 (i1, i2), (k1, k2) = ((i + 1) % 3, (i + 2) % 3), ((k + 1) % 3, (k + 2) % 3)
-                cofactor[i, k] = unit_b[i1, k1] * unit_b[i2, k2] - unit_b[i1, k2] * unit_b[i2, k1]
+                np.multiply(unit_b[i1, k1], unit_b[i2, k2], out=cofactor[i, k])
+                np.multiply(unit_b[i1, k2], unit_b[i2, k1], out=product)
+                cofactor[i, k] -= product
         det = np.einsum("kn,kn->n", unit_b[0], cofactor[0])
-        square = np.einsum("ikn,ikn->n", unit_b, unit_b)
-        root, last_step = _largest_root(det, square, 4 * np.einsum("ikn,ikn->n", cofactor, cofactor))
-        kappa = 0.5 * (root * root - square)
+        root, last_step = _largest_root(det, 4 * np.einsum("ikn,ikn->n", cofactor, cofactor))
+        kappa = 0.5 * (root * root - 1)
         zeta = kappa * root - det
-        # ((kappa + |B|²) B + root cofactor - B Bᵀ B) / zeta
+        # ((kappa + 1) B + root cofactor - B Bᵀ B) / zeta, with |B| = 1
         cofactor *= root
-        r = unit_b * (kappa + square)
+        r = unit_b * (kappa + 1)
         r += cofactor
         r -= np.einsum("ijn,jkn->ikn", np.einsum("ikn,jkn->ijn", unit_b, unit_b), unit_b)
         r /= zeta
-        trace = root * bound
+        trace = root * norm
         # The negation keeps what is not a number.
-        hard = ~((zeta > _ZETA * root * root * root) & (np.abs(last_step) < _CONVERGED * root))
+        hard = ~((zeta > _ZETA * root * root * root) & (np.abs(last_step) < _CONVERGED))
     if hard.any():
         r[..., hard], trace[hard] = _nearest_rotation_svd(b[..., hard])
     return r, trace
 
 
-def _largest_root(det: np.ndarray, square: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest root of ``(q² - square)² - 8 det q - constant`` at most 1, and the last step of Newton's method, (n,)."""
-    root = np.minimum(1.0, np.sqrt(3 * square))
+def _largest_root(det: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Largest root of ``(q² - 1)² - 8 det q - constant``, and the last step of Newton's method from above, (n,)."""
+    # q² is 1 + 2 (s1 s2 + s2 s3 + s3 s1), and that sum at most sqrt(3) times the length of its terms.
+    root = np.sqrt(1 + np.sqrt(3 * constant))
     det = 8 * det
     excess, step, slope = np.empty_like(root), np.empty_like(root), np.empty_like(root)
     for _ in range(_NEWTON_STEPS):
         np.multiply(root, root, out=excess)
-        excess -= square
+        excess -= 1
         np.multiply(excess, excess, out=step)
         step -= constant
         np.multiply(root, det, out=slope)
@@ -249,7 +245,7 @@ def _largest_root(det: np.ndarray, square: np.ndarray, constant: np.ndarray) -> 
         step /= slope
         root -= step
         # Digits double with each step: after one this small nothing changes any more.
-        if not (step > _CONVERGED * root).any():
+        if not (step > _CONVERGED).any():
             break
     return root, step
 

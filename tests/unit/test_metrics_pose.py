@@ -92,20 +92,6 @@ def test_alignment_never_makes_it_worse():
     assert squared(m.p_joint_errors(noisy, TRUTH)) <= squared(m.n_joint_errors(noisy, TRUTH))
 
 
-def test_root_error_splits_along_the_ray():
-    # 4 m before the camera: 0.3 m too far and 0.4 m aside.
-    error = m.root_error(np.array([0.4, 0, 4.3]), np.array([0, 0, 4.0]))
-    np.testing.assert_allclose(error, [0.5, 0.3, 0.4])
-    moved = m.root_error(np.array([0.4, 7, 4.3]), np.array([0, 7, 4.0]), camera_centre=np.array([0, 7.0, 0]))
-    np.testing.assert_allclose(moved, [0.5, 0.3, 0.4])
-
-
-def test_pixel_errors_are_shares_of_the_height():
-    truth = np.zeros((2, 3, 2))
-    errors = m.pixel_errors(truth + np.array([3, 4]), truth, np.array([100.0, 500.0]))
-    np.testing.assert_allclose(errors, [[0.05] * 3, [0.01] * 3])
-
-
 def test_nothing_to_average_is_nan():
     assert np.isnan(m.mpjpe(TRUTH, TRUTH, valid=np.zeros((6, 17), bool)))
 
@@ -113,3 +99,40 @@ def test_nothing_to_average_is_nan():
 def test_shapes_must_agree():
     with pytest.raises(InputError, match=r"expected \(6, 17, 3\), got \(6, 16, 3\)"):
         m.mpjpe(TRUTH[:, 1:], TRUTH)
+
+
+def test_the_roots_exact_zero_is_counted_or_not():
+    pred = TRUTH.copy()
+    pred[:, 1:, 2] += 0.16
+    assert m.mpjpe(pred, TRUTH) == pytest.approx(0.16 * 16 / 17)
+    assert m.mpjpe(pred, TRUTH, count_root=False) == pytest.approx(0.16)
+
+
+def test_pck_is_strict_and_a_perfect_result_has_an_auc_of_30_31sts():
+    errors = np.array([[0.0, 0.149, 0.15, np.nan]])
+    assert m.pck(errors) == pytest.approx(2 / 3)
+    # Asked for all four, the missing one is a miss; asked for the last two, so is everything.
+    assert m.pck(errors, of=np.ones((1, 4), bool)) == 0.5
+    assert m.pck(errors, of=np.array([[False, False, True, True]])) == 0
+    assert np.isnan(m.pck(errors, of=np.zeros((1, 4), bool)))
+    assert m.auc(np.zeros((5, 14))) == pytest.approx(30 / 31)
+    # 0.075 is not less than itself: the 15 thresholds 80 ... 150 mm.
+    assert m.auc(np.full((5, 14), 0.075)) == pytest.approx(15 / 31)
+
+
+def test_blocks_are_not_seen():
+    pred = np.tile(TRUTH, (3000, 1, 1)) + RNG.normal(size=(18000, 17, 3))
+    truth = np.tile(TRUTH, (3000, 1, 1))
+    pred[9000, 3] = np.nan
+    for errors in (m.joint_errors, m.n_joint_errors, m.p_joint_errors):
+        whole = errors(pred, truth)
+        for at in (0, 8191, 8192, 9000, 17999):
+            np.testing.assert_allclose(whole[at], errors(pred[at], truth[at]), atol=1e-12)
+        np.testing.assert_array_equal(
+            errors(pred.reshape(2, 9000, 17, 3), truth.reshape(2, 9000, 17, 3)).ravel(), whole.ravel()
+        )
+
+
+def test_the_mask_has_the_shape_of_the_joints():
+    with pytest.raises(InputError, match="mask"):
+        m.mpjpe(TRUTH, TRUTH, valid=np.ones(6, bool))

@@ -1,70 +1,107 @@
-"""Errors of poses, root positions and image points.
+"""Errors of root-relative poses.
 
-All take arrays with the joints on the second to last axis, in metres (or pixels), and a mask of what counts; they give
-one error per frame and joint, NaN where it does not count, so that the caller decides about the averaging.
+All take arrays with the joints on the second to last axis, in metres, and a mask of what counts; they give one error
+per frame and joint, NaN where it does not count, so that the caller decides about the averaging. The functions with
+``mp`` in their names average over every frame and joint alike.
 
 References
 ----------
 Ionescu et al.: "Human3.6M", TPAMI 2014 (MPJPE). Martinez et al.: "A simple yet effective baseline for 3d human pose
 estimation", ICCV 2017 (Procrustes protocol). Rhodin et al.: "Unsupervised Geometry-Aware Representation for 3D Human
-Pose Estimation", ECCV 2018 (N-MPJPE). Moon et al.: "Camera Distance-aware Top-down Approach", ICCV 2019 (root error).
+Pose Estimation", ECCV 2018 (N-MPJPE). Mehta et al.: "Monocular 3D Human Pose Estimation In The Wild Using Improved CNN
+Supervision", 3DV 2017 (3D-PCK and its area under the curve).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2, Points3, Vector3
+from posemill.arrays import Flags, PerJoint, Points2, Points3
 from posemill.errors import InputError, expected
-from posemill.geometry import align, unit
+from posemill.geometry import residuals
+from posemill.metrics.reduce import frame_blocks, pooled
 
 __all__ = [
-    "RootError",
+    "AUC_THRESHOLDS_M",
+    "PCK_THRESHOLD_M",
+    "auc",
     "joint_errors",
-    "mean_error",
     "mpjpe",
     "n_joint_errors",
     "n_mpjpe",
     "p_joint_errors",
     "p_mpjpe",
-    "pixel_errors",
-    "root_error",
+    "pck",
 ]
+
+PCK_THRESHOLD_M = 0.150
+AUC_THRESHOLDS_M: tuple[float, ...] = tuple(mm / 1000 for mm in range(0, 151, 5))
+"""0, 5, ... 150 mm. At 0 nothing is nearer, so that a perfect result scores 30/31."""
 
 # Fewer joints than this leave a similarity transform with next to no residual to measure.
 _MIN_JOINTS = 4
 
-
-class RootError(NamedTuple):
-    """Distances (...) in metres: in all, along the ray from the camera, and across it."""
-
-    total: np.ndarray
-    depth: np.ndarray
-    lateral: np.ndarray
+# Of n frames: prediction and truth (n, J, D), and the joints that count (n, J) or None for all; gives distances (n, J).
+_Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
 
 
-def _prepared(
-    pred: np.ndarray, truth: np.ndarray, valid: Flags | None, root: int | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """float64 copies relative to the root, and the mask of joints that count."""
+def _blocks(
+    kernel: _Kernel, pred: np.ndarray, truth: np.ndarray, valid: Flags | None, root: int | None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Run a kernel over blocks of all frames, in float64 and relative to the root; NaN where a joint does not count."""
     if pred.shape != truth.shape:
         raise InputError(expected("prediction and truth of one shape", truth.shape, pred.shape))
-    pred, truth = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    if root is not None:
-        pred, truth = pred - pred[..., root, None, :], truth - truth[..., root, None, :]
-    counts = np.isfinite(pred).all(-1) & np.isfinite(truth).all(-1)
-    if valid is not None:
-        counts &= valid
-    return pred, truth, counts
+    if valid is not None and np.shape(valid) != truth.shape[:-1]:
+        raise InputError(expected("mask of valid joints of shape", truth.shape[:-1], np.shape(valid)))
+    x_all, y_all = (points.reshape(-1, *truth.shape[-2:]) for points in (pred, truth))
+    valid_all = None if valid is None else np.asarray(valid).reshape(x_all.shape[:-1])
+    for part in frame_blocks(len(x_all)):
+        x, y = np.asarray(x_all[part], dtype=np.float64), np.asarray(y_all[part], dtype=np.float64)
+        flags = None if valid_all is None or valid_all[part].all() else valid_all[part]
+        if root is not None:
+            x, y = x - x[:, root, None], y - y[:, root, None]
+        # Most blocks are known throughout, which shows in the result and is quicker without a mask.
+        distance = kernel(x, y, None) if flags is None else None
+        if distance is None or not np.isfinite(distance.sum()):
+            counts = np.isfinite(x).all(-1) & np.isfinite(y).all(-1)
+            counts = counts if flags is None else counts & flags
+            distance = np.where(counts, kernel(x, y, counts), np.nan)
+        yield part, distance
 
 
-def _masked(distance: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return np.where(counts, distance, np.nan)
+def _errors(kernel: _Kernel, pred: np.ndarray, truth: np.ndarray, valid: Flags | None, root: int | None) -> np.ndarray:
+    out = np.empty(truth.shape[:-1])
+    flat = out.reshape(-1, truth.shape[-2])
+    for part, distance in _blocks(kernel, pred, truth, valid, root):
+        flat[part] = distance
+    return out
 
 
-def joint_errors(pred: Points3, truth: Points3, *, root: int | None = None, valid: Flags | None = None) -> PerJoint:
+def _mean(kernel: _Kernel, pred: np.ndarray, truth: np.ndarray, valid: Flags | None, root: int | None) -> float:
+    """Mean over every frame and joint alike that counts, without holding them all."""
+    total, counted = 0.0, 0
+    for _, distance in _blocks(kernel, pred, truth, valid, root):
+        block = pooled(distance)
+        total += block.value * block.counted if block.counted else 0.0
+        counted += block.counted
+    return total / counted if counted else float("nan")
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        offset = x - y
+    return np.sqrt(np.einsum("...d,...d->...", offset, offset))
+
+
+def _plain(x: np.ndarray, y: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+    return _distance(x, y)
+
+
+def joint_errors(
+    pred: Points3 | Points2, truth: Points3 | Points2, *, root: int | None = None, valid: Flags | None = None
+) -> PerJoint:
     """Distance per joint, ``|(x_j - x_root) - (y_j - y_root)|``.
 
     Parameters
@@ -79,9 +116,13 @@ def joint_errors(pred: Points3, truth: Points3, *, root: int | None = None, vali
     Returns
     -------
     (..., J), the unit of the input, NaN where a joint does not count.
+
+    Raises
+    ------
+    InputError
+        The shapes differ.
     """
-    pred, truth, counts = _prepared(pred, truth, valid, root)
-    return _masked(np.linalg.norm(pred - truth, axis=-1), counts)
+    return _errors(_plain, pred, truth, valid, root)
 
 
 def n_joint_errors(pred: Points3, truth: Points3, *, root: int | None = 0, valid: Flags | None = None) -> PerJoint:
@@ -89,11 +130,14 @@ def n_joint_errors(pred: Points3, truth: Points3, *, root: int | None = 0, valid
 
     Parameters and result as in :func:`joint_errors`.
     """
-    pred, truth, counts = _prepared(pred, truth, valid, root)
-    x, y = np.where(counts[..., None], pred, 0.0), np.where(counts[..., None], truth, 0.0)
+    return _errors(_scaled, pred, truth, valid, root)
+
+
+def _scaled(x: np.ndarray, y: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+    a, b = (x, y) if counts is None else (np.where(counts[..., None], p, 0.0) for p in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
-        scale = (x * y).sum((-1, -2)) / (x * x).sum((-1, -2))
-    return _masked(np.linalg.norm(scale[..., None, None] * pred - truth, axis=-1), counts)
+        scale = np.einsum("njd,njd->n", a, b) / np.einsum("njd,njd->n", a, a)
+    return _distance(scale[:, None, None] * x, y)
 
 
 def p_joint_errors(pred: Points3, truth: Points3, *, valid: Flags | None = None) -> PerJoint:
@@ -102,69 +146,64 @@ def p_joint_errors(pred: Points3, truth: Points3, *, valid: Flags | None = None)
     The transform is found on the joints that count; a frame with fewer than four is NaN. Parameters and result as in
     :func:`joint_errors`.
     """
-    pred, truth, counts = _prepared(pred, truth, valid, None)
-    counts &= (counts.sum(-1) >= _MIN_JOINTS)[..., None]
-    x, y = np.where(counts[..., None], pred, 0.0), np.where(counts[..., None], truth, 0.0)
-    # A frame without joints aligns nothing; equal weights keep its 0/0 out, the mask its result.
-    weights = np.where(counts.any(-1, keepdims=True), counts, 1.0).astype(np.float64)
-    return _masked(np.linalg.norm(align(x, y, weights=weights) - y, axis=-1), counts)
+    return _errors(_superposed, pred, truth, valid, None)
 
 
-def mean_error(errors: np.ndarray) -> float:
-    """Mean over all that counts, every frame and joint alike; NaN if nothing does."""
-    return float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan")
+def _superposed(x: np.ndarray, y: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+    if counts is None and x.shape[1] >= _MIN_JOINTS:
+        return residuals(x, y)
+    counts = np.ones(x.shape[:2], dtype=bool) if counts is None else counts
+    weights = np.where(counts.sum(-1, keepdims=True) >= _MIN_JOINTS, counts, 0).astype(np.float64)
+    return residuals(x, y, weights=weights)
 
 
-def mpjpe(pred: Points3, truth: Points3, *, root: int | None = 0, valid: Flags | None = None) -> float:
+def mpjpe(
+    pred: Points3, truth: Points3, *, root: int | None = 0, valid: Flags | None = None, count_root: bool = True
+) -> float:
     """Mean per-joint position error in metres, ``mean |(x - x_root) - (y - y_root)|`` (Protocol 1).
 
+    Parameters
+    ----------
+    count_root
+        True: the root's exact 0 is in the mean, as in most published figures of 17 joints (16/17 of the mean over the
+        others). False: it is left out.
+
     >>> pose = np.zeros((1, 2, 3))
-    >>> mpjpe(pose + [[0, 0, 0], [0, 0, 0.1]], pose)
-    0.05
+    >>> mpjpe(pose + [[0, 0, 0], [0, 0, 0.1]], pose), mpjpe(pose + [[0, 0, 0], [0, 0, 0.1]], pose, count_root=False)
+    (0.05, 0.1)
     """
-    return mean_error(joint_errors(pred, truth, root=root, valid=valid))
+    if root is not None and not count_root:
+        valid = np.ones(truth.shape[:-1], dtype=bool) if valid is None else np.array(valid)
+        valid[..., root] = False
+    return _mean(_plain, pred, truth, valid, root)
 
 
 def n_mpjpe(pred: Points3, truth: Points3, *, root: int | None = 0, valid: Flags | None = None) -> float:
     """MPJPE in metres after the best scale of each frame."""
-    return mean_error(n_joint_errors(pred, truth, root=root, valid=valid))
+    return _mean(_scaled, pred, truth, valid, root)
 
 
 def p_mpjpe(pred: Points3, truth: Points3, *, valid: Flags | None = None) -> float:
     """MPJPE in metres after the best similarity transform of each frame (Protocol 2)."""
-    return mean_error(p_joint_errors(pred, truth, valid=valid))
+    return _mean(_superposed, pred, truth, valid, None)
 
 
-def root_error(pred: Vector3, truth: Vector3, *, camera_centre: Vector3 | None = None) -> RootError:
-    """Distance between root positions, and its parts along and across the line of sight.
-
-    Parameters
-    ----------
-    pred, truth
-        (..., 3) metres in one frame.
-    camera_centre
-        (3,) in the same frame; None: the origin, which is right in the camera frame.
-    """
-    pred, truth = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    if pred.shape != truth.shape:
-        raise InputError(expected("roots of one shape", truth.shape, pred.shape))
-    ray = unit(truth - (np.zeros(3) if camera_centre is None else camera_centre))
-    offset = pred - truth
-    along = np.sum(offset * ray, -1)
-    return RootError(
-        np.linalg.norm(offset, axis=-1), np.abs(along), np.linalg.norm(offset - along[..., None] * ray, axis=-1)
-    )
-
-
-def pixel_errors(pred: Points2, truth: Points2, height_px: np.ndarray, *, valid: Flags | None = None) -> PerJoint:
-    """Image distance as a fraction of the person's height in the image.
+def pck(errors: PerJoint, *, threshold_m: float = PCK_THRESHOLD_M, of: Flags | None = None) -> float:
+    """Share of joints whose error is less than a threshold (strictly), 0 to 1; NaN of no joint.
 
     Parameters
     ----------
-    pred, truth
-        (..., J, 2) pixels.
-    height_px
-        (...) pixels that the standing person's height takes at the person's depth, ``f height_m / Z``: unlike a
-        bounding box it does not shrink when the person bends.
+    errors
+        Root-relative :func:`joint_errors` in metres; for MPI-INF-3DHP of its 14 joints and valid frames.
+    of
+        Joints that the truth knows: those of them without an error are misses. None: what has no error is left out.
     """
-    return joint_errors(pred, truth, valid=valid) / np.asarray(height_px, dtype=np.float64)[..., None]
+    asked = np.isfinite(errors) if of is None else np.asarray(of, dtype=bool)
+    # A comparison with NaN is False.
+    near = np.less(errors, threshold_m) & asked
+    return float(near.sum() / asked.sum()) if asked.any() else float("nan")
+
+
+def auc(errors: PerJoint, *, of: Flags | None = None) -> float:
+    """Mean of :func:`pck` over the 31 thresholds 0, 5, ... 150 mm, 0 to 30/31. Parameters as there."""
+    return float(np.mean([pck(errors, threshold_m=threshold, of=of) for threshold in AUC_THRESHOLDS_M]))

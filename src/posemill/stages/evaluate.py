@@ -20,7 +20,9 @@ from posemill.arrays import Times
 from posemill.errors import ArtifactError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, read
 from posemill.formats.atomic import write_bytes
-from posemill.metrics.pose import joint_errors, p_joint_errors, pixel_errors, root_error
+from posemill.metrics.image import pixel_errors
+from posemill.metrics.pose import joint_errors, p_joint_errors
+from posemill.metrics.world import root_error
 from posemill.provenance import StageRequest
 from posemill.skeleton import LIMBS, convert, joint_set
 
