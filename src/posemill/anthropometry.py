@@ -9,9 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from posemill.arrays import Points2
-from posemill.skeleton import joint_set
+from posemill.skeleton import JOINT_SETS, bone_lengths, joint_set
 
-__all__ = ["SEGMENTS", "stature_px"]
+__all__ = ["SEGMENTS", "STANDARD_LENGTH_M", "body_length", "stature_px"]
+
+STANDARD_LENGTH_M = 1.30
+"""Thigh + shank + trunk (pelvis to thorax) of the body that lifters answer with: about 1.70 m tall."""
+
+_BODY = JOINT_SETS["h36m17"]
+_CHILDREN = [_BODY.joints[child] for _, child in _BODY.bones]
+_LENGTH_WEIGHTS = np.array([0.5 * c.endswith(("knee", "ankle")) + 1.0 * (c in ("spine", "thorax")) for c in _CHILDREN])
 
 SEGMENTS: dict[tuple[str, str], float] = {
     ("left_hip", "left_knee"): 0.245,
@@ -48,3 +55,8 @@ def stature_px(keypoints: Points2, joints: str) -> np.ndarray:
     ordered = np.sort(np.where(np.isfinite(lengths), lengths, -np.inf), axis=-1)
     best = np.where(np.isfinite(ordered[..., -2]), ordered[..., -2], ordered[..., -1])
     return np.where(np.isfinite(best), best, np.nan)
+
+
+def body_length(joints: np.ndarray) -> np.ndarray:
+    """Thigh + shank (mean of both sides) + trunk along the spine, h36m17 (..., 17, 3) to (...), unit of the input."""
+    return np.where(_LENGTH_WEIGHTS > 0, bone_lengths(joints), 0.0) @ _LENGTH_WEIGHTS

@@ -70,6 +70,7 @@ def _request(
 @app.command
 def detect(
     video: Path,
+    truth: Path | None = None,
     *,
     output: Output,
     detector: str = "mediapipe",
@@ -86,6 +87,8 @@ def detect(
     ----------
     video
         Video file, image, or folder of images.
+    truth
+        File of kind truth3d, for the detectors exact and noisy.
     detector
         Which detector (posemill list detectors).
     subject, clip
@@ -100,7 +103,7 @@ def detect(
 
     kind = "stills" if video.is_dir() or video.suffix.lower() in IMAGES else "video"
     sheet = {"subject": subject, "clip": clip, "kind": kind, "fps": fps, "start_s": start_s}
-    run.run(video, output, _request("detect", stage, detector, option, sheet))
+    run.run(video, output, _request("detect", stage, detector, option, sheet), truth)
 
 
 @app.command
@@ -228,22 +231,77 @@ def export(poses3d: Path, *, output: Output, format: str = "bvh", option: Option
 
 @app.command
 def evaluate(
-    merged3d: Path, truth: Path, *, output: Output, keypoints2d: Path | None = None, stage: Stage = None
+    prediction: Path | None = None,
+    truth: Path | None = None,
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="JSON to write; tables go beside it.")
+    ] = None,
+    keypoints2d: Path | None = None,
+    protocol: str = "posemill-12",
+    accept: Annotated[list[str] | None, Parameter(negative="")] = None,
+    also: Annotated[list[tuple[Path, Path]] | None, Parameter(negative="")] = None,
+    rerun: Path | None = None,
+    folder: Path | None = None,
+    stage: Stage = None,
 ) -> None:
-    """Compare an animation with the truth: a table, and JSON with the protocol of every number.
+    """Compare poses with the truth: tables, and JSON with a record for every number.
+
+    Parameters
+    ----------
+    prediction
+        File that posemill merge, publish or lift wrote; or what may be a truth.
+    truth
+        File of kind truth3d (posemill twin writes one), motion HDF5, TRC, npz, or a folder of TRC or npz per clip.
+    keypoints2d
+        Adds the error of the 2D keypoints.
+    protocol
+        What is compared, aligned and averaged: posemill-12, posemill-14, posemill-17, h36m-p1, h36m-p2, ...
+    accept
+        Accept what a check suspects (units, sides, order, shift), and record it; may be repeated.
+    also
+        Prediction and truth of a further subject, for protocols over several; may be repeated.
+    rerun
+        Instead of all that: repeat the evaluation of this JSON and compare every number.
+    folder
+        Where --rerun looks for the inputs, by name and content; default: beside the JSON.
+    """
+    from posemill.stages import evaluate as run
+
+    request = _request("evaluate", stage)
+    if rerun is not None:
+        run.rerun(rerun, request, folder)
+        return
+    given = {"PREDICTION": prediction, "TRUTH": truth, "--output": output}
+    if prediction is None or truth is None or output is None:
+        missing = ", ".join(name for name, value in given.items() if value is None)
+        raise InputError(f"evaluate: expected PREDICTION TRUTH --output FILE, or --rerun FILE; missing {missing}")
+    run.run(
+        prediction,
+        truth,
+        output,
+        request,
+        keypoints2d,
+        protocol_name=protocol,
+        accept=accept or [],
+        also=also or [],
+    )
+
+
+@app.command
+def quality(merged3d: Path, *, keypoints2d: Path, output: Output, option: Options = None, stage: Stage = None) -> None:
+    """Judge an animation without a truth: reprojection, bones, jerk, sliding, floor, gaps; each ok, warn or fail.
 
     Parameters
     ----------
     merged3d
         File that posemill merge or publish wrote.
-    truth
-        File of kind truth3d (posemill twin writes one).
     keypoints2d
-        Adds the error of the 2D keypoints.
+        File that posemill gather wrote, of the same clips.
     """
-    from posemill.stages import evaluate as run
+    from posemill.stages import quality as run
 
-    run.run(merged3d, truth, output, _request("evaluate", stage), keypoints2d)
+    run.run(merged3d, keypoints2d, output, _request("quality", stage, "", option))
 
 
 @app.command
@@ -263,32 +321,46 @@ def picture(video: Path, keypoints2d: Path, merged3d: Path, *, output: Output, c
 
 
 @app.command
-def summary(merged3d: list[Path], *, output: Output, stage: Stage = None) -> None:
-    """Tabulate all clips of all subjects: status, length, validity, frame, sigma.
+def summary(
+    merged3d: list[Path],
+    *,
+    output: Output,
+    quality: Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)] = None,
+    stage: Stage = None,
+) -> None:
+    """Tabulate all clips of all subjects: status, length, validity, frame, sigma, quality.
 
     Parameters
     ----------
     merged3d
         Files that posemill merge or publish wrote.
+    quality
+        Files that posemill quality wrote of them; without, their columns are empty.
     """
     from posemill.stages import summary as run
 
     _request("summary", stage)
-    run.run(merged3d, output)
+    run.run(merged3d, output, quality or [])
 
 
 @app.command
-def check(table: Path) -> None:
-    """End with an error that names the failed clips of a summary, if there are any.
+def check(
+    table: Path,
+    *,
+    enforce_quality: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """End with an error that names the failed clips of a summary, if there are any; name those of doubtful quality.
 
     Parameters
     ----------
     table
         File that posemill summary wrote.
+    enforce_quality
+        Clips over a fail gate are an error too.
     """
     from posemill.stages import summary as run
 
-    run.check(table)
+    run.check(table, enforce_quality=enforce_quality)
 
 
 @app.command
@@ -359,6 +431,77 @@ def train(
     from posemill.stages import train as run
 
     run.run(name, motion, output, seed=seed, options=_options(option))
+
+
+@app.command
+def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
+    """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
+
+    Parameters
+    ----------
+    checkpoint
+        PyTorch .bin, .pth, .pt; Chainer .npz; Keras .h5; TensorFlow .index with its .data files beside it.
+    lifter
+        Whose weights they are (posemill list lifters).
+    """
+    from posemill.stages import convert as run
+
+    run.run(checkpoint, output, lifter)
+
+
+benchmark = App(name="benchmark", help="Judge a method on data with an exact truth.")
+app.command(benchmark)
+
+
+@benchmark.command
+def motion(
+    file: Path,
+    *,
+    output: Output,
+    lifter: str = "linear",
+    source: str = "noisy",
+    subjects: str = "",
+    group: str = "train",
+    views: int = 16,
+    seed: int = 0,
+    option: Options = None,
+    source_option: Annotated[
+        list[str] | None, Parameter(help="An option of the 2D source as name=value; may be repeated.", negative="")
+    ] = None,
+) -> None:
+    """Judge a lifter on motion capture seen through virtual cameras, by every protocol.
+
+    Parameters
+    ----------
+    file
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+    lifter
+        Which lifter (posemill list lifters).
+    source
+        Where its 2D is from: exact or noisy.
+    subjects
+        Whom to evaluate, separated by commas; all of the group if left out.
+    group
+        Group of the file that they are in.
+    views
+        Cameras per clip.
+    seed
+        Of cameras and noise.
+    """
+    from posemill.stages import benchmark as run
+
+    run.run(
+        file,
+        output,
+        lifter=lifter,
+        source=source,
+        subjects=tuple(name.strip() for name in subjects.split(",") if name.strip()),
+        group=group,
+        views=views,
+        seed=seed,
+        options=_options(option),
+        source_options=_options(source_option),
+    )
 
 
 @app.command(name="list")

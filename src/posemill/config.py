@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from posemill import registry
 from posemill.errors import InputError
 from posemill.merging.options import MergeOptions
+from posemill.metrics.options import QualityConfig
 from posemill.people.options import GatherOptions
 from posemill.placement.options import PlaceOptions
 
@@ -44,6 +45,9 @@ class Config(BaseModel):
     place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions.model_validate({})
     merge: Annotated[MergeOptions, Field(description="Pose and translation into one animation.")] = (
         MergeOptions.model_validate({})
+    )
+    quality: Annotated[QualityConfig, Field(description="When a clip is doubtful or bad, without a truth.")] = (
+        QualityConfig.model_validate({})
     )
     export: Annotated[list[str], Field(description="Formats to export: bvh, csv.")] = ["bvh", "csv"]
     pictures: Annotated[bool, Field(description="Draw a picture of each clip.")] = True

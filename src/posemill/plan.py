@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from posemill import registry
 from posemill.errors import InputError, MissingError
 from posemill.merging.options import MergeOptions
+from posemill.metrics.options import QualityOptions
 from posemill.people.options import GatherOptions
 from posemill.placement.options import PlaceOptions
 from posemill.provenance import StageRequest, code_hash, library_versions, sha256_file
@@ -42,7 +43,8 @@ STAGES: dict[str, _Stage] = {
     "merge": _Stage(options=MergeOptions, libraries=("numpy", "scipy")),
     "publish": _Stage(),
     "export": _Stage(),
-    "evaluate": _Stage(),
+    "evaluate": _Stage(libraries=("numpy", "scipy")),
+    "quality": _Stage(options=QualityOptions),
     "picture": _Stage(libraries=("numpy", "matplotlib", "av")),
     "summary": _Stage(),
 }
@@ -60,11 +62,18 @@ def weights_file(kind: str, name: str, options: dict[str, Any]) -> Path | None:
     find = getattr(module, "weights", None)
     path: Path | None = find(module.Options.model_validate(options)) if find else None
     if path is not None and not path.is_file():
-        raise MissingError(
-            f"{kind[:-1]} {name}: expected weights at {path}, got nothing; put them there, or make them: "
-            f"posemill train {name} --motion MOTION.h5 --output {path}"
-        )
+        # The method knows best where its weights are to be had.
+        say: Callable[[Path], str] | None = getattr(module, "missing", None)
+        raise MissingError(say(path) if say else _missing(kind, name, path, convertible=hasattr(module, "convert")))
     return path
+
+
+def _missing(kind: str, name: str, path: Path, *, convertible: bool) -> str:
+    published = f", or convert published ones: posemill convert CHECKPOINT --lifter {name} -o {path.name}"
+    return (
+        f"{kind[:-1]} {name}: expected weights at {path}, got nothing; train them: posemill train {name} --motion "
+        f"MOTION.h5 --output {path.name}{published if convertible else ''}; then say {kind}.{name}.weights: {path.name}"
+    )
 
 
 def plan(

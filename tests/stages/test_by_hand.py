@@ -39,7 +39,8 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         "export poses3d.h5 -o bvh --format bvh",
         "export poses3d.h5 -o csv --format csv",
         "picture film.mp4 k.h5 m.h5 -o walk.png --clip walk",
-        "summary m.h5 -o s.tsv",
+        "quality m.h5 --keypoints2d k.h5 -o q.json --option low_score=0.3",
+        "summary m.h5 --quality q.json -o s.tsv",
         "check s.tsv",
     ]
     for step in steps:

@@ -77,6 +77,7 @@ def test_lifts_what_is_there_and_passes_failures_on(tmp_path: Path, weights: Pat
     np.testing.assert_array_equal(lifted.clips["walk"].time, np.arange(4) / 25)
     assert lifted.provenance["weights"] == sha256_file(weights)
     assert lifted.provenance["inputs"] == {"keypoints2d": sha256_file(source)}
+    assert lifted.provenance["weights_state"] == "user's"
     assert lifted.attrs["units"] == "m"
 
 

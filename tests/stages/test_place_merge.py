@@ -11,6 +11,8 @@ import pytest
 from posemill.camera import Camera
 from posemill.errors import ArtifactError
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.geometry import rotation_between
+from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.skeleton_scale import stature
 from posemill.provenance import StageRequest
 from posemill.skeleton import JOINT_SETS, bone_lengths
@@ -192,3 +194,53 @@ def test_files_of_other_clips_are_refused(tmp_path):
     paths = [tmp_path / f"{n}.h5" for n in ("keypoints2d", "lifted3d", "placed3d", "x")]
     with pytest.raises(ArtifactError, match=r"made from lifted3d\.h5: expected .* run place again"):
         merge.run(*paths, StageRequest("merge"))
+
+
+# ------------------------------------------------------------------------------------------ ray-blind lifters
+
+
+def on_axis(joints: np.ndarray) -> np.ndarray:
+    """The root-relative pose as a lifter answers that takes the person to be on the optical axis."""
+    turn = rotation_between(joints[:, 0], np.array([0.0, 0.0, 1.0]))
+    return (joints - joints[:, :1]) @ np.swapaxes(turn, -1, -2)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_ray_blind_lifter_is_turned_to_the_persons_ray_once(tmp_path, marked):
+    """Marked, the world is right; with the same poses not marked, the person leans and stands elsewhere."""
+    make(tmp_path)
+    lifted, (_, world) = read(tmp_path / "lifted3d.h5"), walker(FRAMES)
+    for name, camera in CAMERAS.items():
+        lifted.clips[name].tracks["p1"].arrays["joints_relative"] = on_axis(camera.world_to_camera(world))
+    lifted.attrs["ray_blind"] = marked
+    write(tmp_path / "lifted3d.h5", lifted)
+    result = run(tmp_path, **RAW)
+    assert bool(read(tmp_path / "placed3d.h5").attrs["ray_blind"]) == marked == bool(result.attrs["ray_blind"])
+    worst = max(np.abs(result.clips[n].tracks["p1"].arrays["joints"] - world).max() for n in CAMERAS)
+    # The middle of the projected hips is not quite the projection of their middle.
+    assert worst < 0.01 if marked else worst > 0.05
+
+
+def test_the_rays_of_hips_of_one_hip_of_limbs_and_of_neighbours():
+    camera = Camera.from_focal(1001, 1001, 500.0, source="sheet", sigma=0.0)
+    time, keypoints = np.arange(6.0), np.full((6, 17, 2), np.nan)
+    left, right, wrist = (COCO.index(n) for n in ("left_hip", "right_hip", "left_wrist"))
+    keypoints[0, [left, right]] = (500, 500), (600, 500)
+    keypoints[1, left] = (1000, 500)
+    keypoints[2, wrist] = (500, 1000)
+    keypoints[5, [left, right, wrist]] = (700, 500), (700, 500), (0, 0)
+    known = np.isfinite(keypoints).all(-1)
+    rays = root_rays(time, keypoints, "coco17", known, camera, temporal=True)
+    want = [(0.1, 0), (1, 0), (0, 1), (0.4 / 3, 2 / 3), (0.8 / 3, 1 / 3), (0.4, 0)]
+    np.testing.assert_allclose(rays, [(*xy, 1) for xy in want], atol=1e-12)
+    stills = root_rays(time, keypoints, "coco17", known, camera, temporal=False)
+    np.testing.assert_allclose(stills[[0, 1, 2, 5]], rays[[0, 1, 2, 5]])
+    assert np.isnan(stills[3:5, :2]).all()
+    # A quarter turn's half to the right: forward becomes right and forward, right becomes right and back, down stays.
+    pose = np.broadcast_to(np.eye(3), (6, 3, 3))
+    root_half = np.sqrt(0.5)
+    turned = turned_to_ray(pose, rays)
+    np.testing.assert_allclose(
+        turned[1], [(root_half, 0, -root_half), (0, 1, 0), (root_half, 0, root_half)], atol=1e-12
+    )
+    assert np.isnan(turned_to_ray(pose, stills)[3]).all()

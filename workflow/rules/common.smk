@@ -11,7 +11,7 @@ from posemill import clips as sources
 from posemill import config as settings
 from posemill.errors import PosemillError
 from posemill.formats.atomic import write_text
-from posemill.plan import put_on_path
+from posemill.plan import put_on_path, weights_file
 from posemill.provenance import ContentKeys
 
 
@@ -77,6 +77,17 @@ def write_methods():
             write_text(file, text)
 
 
+def check_weights():
+    """Look for the weights of the chosen methods before any file is written: without them, one line says the way."""
+    for chosen, options in (
+        ("detector", SETTINGS.detectors),
+        ("lifter", SETTINGS.lifters),
+    ):
+        name = METHODS[chosen]
+        weights_file(f"{chosen}s", name, options[name])
+
+
+checked(check_weights)
 checked(write_methods)
 
 

@@ -1,9 +1,11 @@
-# The video is ancient(): what counts is its content, which is part of the fingerprint.
+# The video is ancient(): what counts is its content, which is part of the fingerprint. A truth, for the detectors that
+# look at one, is the second argument.
 
 
 rule detect:
     input:
         ancient(video_of),
+        truth_to_detect,
     output:
         f"{RESULTS}/{{subject}}/detect/{{detector}}/{{clip}}.h5",
     log:

@@ -2,6 +2,7 @@
 from dataclasses import replace
 from functools import cache
 
+from posemill import registry
 from posemill.plan import plan, weights_file
 
 
@@ -13,6 +14,7 @@ def base_request(stage, method=""):
         "gather": SETTINGS.gather.model_dump,
         "place": SETTINGS.place.model_dump,
         "merge": SETTINGS.merge.model_dump,
+        "quality": lambda: SETTINGS.quality.model_dump(exclude={"enforce"}),
     }.get(stage, lambda: None)
     return checked(plan, stage, method, options())
 
@@ -64,6 +66,13 @@ def detect_fingerprint(wildcards):
 
 def video_of(wildcards):
     return str(row(wildcards).video)
+
+
+def truth_to_detect(wildcards):
+    """The truth, for a detector that looks at it; a clip without one fails by itself, with the reason."""
+    card = checked(registry.load, "detectors", wildcards.detector).CARD
+    truth = CLIPS.truth(wildcards.subject)
+    return [str(truth)] if card.needs_truth and truth else []
 
 
 def detections(wildcards):
@@ -129,6 +138,10 @@ def all_evaluations(wildcards):
         for subject in CLIPS.subjects
         if CLIPS.truth(subject)
     ]
+
+
+def quality_of(subject):
+    return f"{RESULTS}/{subject}/quality.{METHODS['detector']}.{METHODS['lifter']}.json"
 
 
 def all_pictures(wildcards):

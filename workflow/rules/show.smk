@@ -37,6 +37,24 @@ rule evaluate:
         " --stage {params.stage:q} 2> {log:q}"
 
 
+rule quality:
+    input:
+        keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
+        merged=f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
+    output:
+        f"{RESULTS}/{{subject}}/quality.{{detector}}.{{lifter}}.json",
+    log:
+        f"{RESULTS}/{{subject}}/logs/quality.{{detector}}.{{lifter}}.log",
+    resources:
+        mem_mb=more_memory(1000),
+        runtime=30,
+    params:
+        stage=stage_only("quality"),
+    shell:
+        "posemill quality {input.merged:q} --keypoints2d {input.keypoints:q} --output {output:q}"
+        " --stage {params.stage:q} 2> {log:q}"
+
+
 rule picture:
     input:
         video=ancient(video_of),
@@ -58,7 +76,8 @@ rule picture:
 
 rule summary:
     input:
-        [merged_of(subject) for subject in CLIPS.subjects],
+        merged=[merged_of(subject) for subject in CLIPS.subjects],
+        quality=[quality_of(subject) for subject in CLIPS.subjects],
     output:
         f"{RESULTS}/summary.tsv",
     log:
@@ -69,10 +88,12 @@ rule summary:
     params:
         stage=stage_only("summary"),
     shell:
-        "posemill summary {input:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"
+        "posemill summary {input.merged:q} --quality {input.quality:q} --output {output:q} --stage {params.stage:q}"
+        " 2> {log:q}"
 
 
-# The run's last step: it fails, and names them, when clips have failed. The table above stays.
+# The run's last step: it fails, and names them, when clips have failed. The table above stays. What it says of quality
+# is for the person at the terminal.
 
 
 rule check:
@@ -85,5 +106,7 @@ rule check:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        enforce="--enforce-quality" if SETTINGS.quality.enforce else "",
     shell:
-        "posemill check {input:q} 2> {log:q}"
+        "posemill check {input:q} {params.enforce} 2> {log:q} && cat {log:q} >&2"

@@ -10,7 +10,7 @@ A detector is a module named by an entry point of the group ``posemill.detectors
     A :class:`DetectorCard`.
 ``create(options, *, temporal)``
     Returns a :class:`Detector`, used as a context manager. ``temporal`` is False for stills: nothing may then be
-    carried from one picture to the next.
+    carried from one picture to the next. If the card says ``needs_truth`` it also gets ``truth``, a :class:`Truth`.
 
 Heavy libraries are imported inside ``create``, so that looking a detector up stays quick.
 """
@@ -23,9 +23,9 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2
+from posemill.arrays import Flags, PerJoint, Points2, Times
 
-__all__ = ["Detection", "Detector", "DetectorCard"]
+__all__ = ["Detection", "Detector", "DetectorCard", "Truth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class DetectorCard:
         Distributions whose versions decide its results.
     reference
         The paper.
+    needs_truth
+        It looks at the truth instead of the picture: for evaluation only, and on clips that have one.
     """
 
     joint_set: str
@@ -80,6 +82,35 @@ class DetectorCard:
     libraries: tuple[str, ...]
     reference: str = ""
     notes: tuple[str, ...] = field(default=())
+    needs_truth: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Where a clip's person really is in the image.
+
+    Attributes
+    ----------
+    clip
+        Name that tells the clip from all others, ``subject/clip``.
+    time
+        (T,) seconds from the first frame, increasing.
+    keypoints
+        (T, J, 2) px, exact projections, distortion included.
+    visible
+        (T, J); False where something hides the joint, or it is outside the picture.
+    joint_set
+        Name of the joint set.
+    person_height_px
+        (T,) height in the image of the person standing upright where the pelvis is.
+    """
+
+    clip: str
+    time: Times
+    keypoints: Points2
+    visible: Flags
+    joint_set: str
+    person_height_px: np.ndarray
 
 
 class Detector(Protocol):

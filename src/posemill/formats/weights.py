@@ -14,8 +14,12 @@ import numpy as np
 
 from posemill.errors import InputError, MissingError, expected
 from posemill.formats.atomic import write_bytes
+from posemill.provenance import sha256_file
 
-__all__ = ["check_tensors", "read_weights", "write_weights"]
+__all__ = ["STATES", "check_tensors", "read_card", "read_weights", "weights_state", "write_weights"]
+
+STATES = ("shipped", "made by rule", "user's")
+"""Where weights are from: with the method's package; made by ``posemill train`` from motion capture; anything else."""
 
 
 def write_weights(path: Path, tensors: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
@@ -57,6 +61,35 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not isinstance(card, dict):
         raise InputError(expected("card", "a JSON object", type(card).__name__, where=path))
     return tensors, card
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Read the card alone; {} for a file of another format, or one without a card. No tensor is read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > path.stat().st_size - 8:
+                return {}
+            header = json.loads(file.read(size))
+        card = json.loads(header["__metadata__"]["card"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def weights_state(path: Path) -> str:
+    """Say which of :data:`STATES` a weights file is in.
+
+    Shipped weights have a page beside them (``linear.md`` beside ``linear.safetensors``) that states their SHA-256;
+    another file under the same name, put there by a user, is not taken for them.
+    """
+    try:
+        page = path.with_suffix(".md").read_text()
+    except (OSError, UnicodeDecodeError):
+        page = ""
+    if sha256_file(path) in page:
+        return "shipped"
+    return "made by rule" if "trained_on" in read_card(path) else "user's"
 
 
 def check_tensors(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], where: object) -> None:

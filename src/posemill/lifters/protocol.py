@@ -10,7 +10,16 @@ A method is a module with
     A :class:`LifterCard`.
 ``weights(options) -> Path | None``
     The weights file that it would use (whether or not it is there); cheap, imports nothing heavy. May be left out by
-    a method without weights.
+    a method without weights. A file that comes with the method has a page beside it (``mine.md`` beside
+    ``mine.safetensors``) that states its SHA-256; then ``posemill list`` calls it shipped.
+``missing(path) -> str``
+    May be left out: the one line for a user whose weights are not at ``path``.
+``convert(checkpoint) -> (tensors, card)``
+    May be left out: brings a published file, as :mod:`posemill.formats.checkpoints` reads it, to the names and the card
+    that ``create`` reads; ``posemill convert`` writes them.
+``card(options) -> LifterCard``
+    The card of the weights that the options choose, where they decide what the method reads or how far it looks. May
+    be left out: then ``CARD``, which otherwise is that of the defaults.
 ``create(options) -> Lifter``
     The method, ready to run; raises MissingError with the way out where its weights are missing.
 
@@ -43,7 +52,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2, Points3, Times
+from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.errors import PosemillError, expected
 
@@ -130,11 +139,16 @@ class LiftOutput:
         (T, 17) standard deviation per axis in the same unit; NaN where not valid.
     valid
         (T, 17) bool.
+    root, root_sigma
+        (T, 3) m: where the pelvis is in the camera frame, and its standard deviation per axis, of lifters that answer
+        that too; rows of NaN where unknown. Not stored in lifted3d: place solves the root from the keypoints.
     """
 
     joints_relative: Points3
     sigma: PerJoint
     valid: Flags
+    root: Vector3 | None = None
+    root_sigma: Vector3 | None = None
 
 
 @runtime_checkable
@@ -168,4 +182,20 @@ def check_output(output: LiftOutput, frames: int, joints: int, name: str) -> Lif
         raise PosemillError(
             f"lifter {name}: expected numbers where valid and NaN elsewhere, got {wrong} joints otherwise"
         )
+    if output.root is not None or output.root_sigma is not None:
+        _check_root(output, frames, name)
     return output
+
+
+def _check_root(output: LiftOutput, frames: int, name: str) -> None:
+    known = []
+    for part in ("root", "root_sigma"):
+        value = getattr(output, part)
+        if value is None or np.shape(value) != (frames, 3):
+            raise PosemillError(
+                expected(f"lifter {name}: {part}", (frames, 3), np.shape(value) if value is not None else None)
+            )
+        known.append(np.isfinite(value))
+    whole = known[0].all(-1)
+    if any((k != whole[:, None]).any() for k in known):
+        raise PosemillError(f"lifter {name}: root and root_sigma: expected three numbers or none in a frame")

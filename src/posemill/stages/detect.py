@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from posemill import media, registry
-from posemill.detectors.protocol import Detection, Detector
+from posemill.detectors.protocol import Detection, Detector, DetectorCard, Truth
 from posemill.errors import ClipError, InputError
-from posemill.formats.artifact import Artifact, Clip, Track, write
+from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.media import Frame, VideoInfo
 from posemill.people.tracks import match
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
-from posemill.skeleton import joint_set
+from posemill.skeleton import convert, joint_set
 
 __all__ = ["run"]
 
@@ -92,7 +92,7 @@ class _People:
         return tracks
 
 
-def run(video: Path, output: Path, request: StageRequest) -> None:
+def run(video: Path, output: Path, request: StageRequest, truth: Path | None = None) -> None:
     """Detect people in one clip and write a ``detections2d`` artifact.
 
     Parameters
@@ -104,11 +104,15 @@ def run(video: Path, output: Path, request: StageRequest) -> None:
     request
         Its sheet has ``subject``, ``clip``, ``kind`` (``video`` or ``stills``), ``fps`` (overrides the stamps; None
         keeps them) and ``start_s`` (in the file's own time; what comes before is skipped).
+    truth
+        Artifact of kind ``truth3d``, for detectors that need it and for no others.
 
     Raises
     ------
     InputError
-        No such file; a folder of images as a video without ``fps``.
+        No such file; a folder of images as a video without ``fps``; a truth for a detector that looks at the picture.
+    ArtifactError
+        The truth cannot be trusted.
     MissingError
         The detector cannot run here.
 
@@ -120,23 +124,55 @@ def run(video: Path, output: Path, request: StageRequest) -> None:
     module = registry.load("detectors", request.method)
     subject, name = str(sheet.get("subject") or "S1"), str(sheet.get("clip") or "clip")
     clip = Clip(temporal=sheet.get("kind") != "stills")
+    card: DetectorCard = module.CARD
+    if truth is not None and not card.needs_truth:
+        raise InputError(f"detector {request.method} looks at the picture: expected no truth, got {truth}")
     device = "cpu"
     try:
         info = media.probe(video)
         clip.image_size = (info.width, info.height)
         clip.fps = _rate(video, info, clip.temporal, sheet.get("fps"))
-        with module.create(module.Options.model_validate(request.options), temporal=clip.temporal) as detector:
+        told = {"truth": _truth(truth, subject, name, request.method)} if card.needs_truth else {}
+        options = module.Options.model_validate(request.options)
+        with module.create(options, temporal=clip.temporal, **told) as detector:
             device = detector.device
             shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
             shown = progress(shown, info.frame_count_hint, f"detect {subject}/{name}")
             _detect(clip, shown, detector, sheet.get("fps"))
     except ClipError as error:
         clip = clip.failed(str(error))
-    artifact = Artifact("detections2d", subject, module.CARD.joint_set, {name: clip})
-    artifact.provenance = record(
-        request, {name: video}, device=device, licences={request.method: dict(module.CARD.licences)}
-    )
+    artifact = Artifact("detections2d", subject, card.joint_set, {name: clip})
+    inputs = {name: video} | ({"truth": truth} if truth is not None else {})
+    artifact.provenance = record(request, inputs, device=device, licences={request.method: dict(card.licences)})
     write(output, artifact)
+
+
+def _truth(path: Path | None, subject: str, name: str, detector: str) -> Truth:
+    """Truth of one clip; ClipError if there is none."""
+    if path is None:
+        raise ClipError(
+            f"detector {detector} needs the clip's truth: expected a file of kind truth3d, got none; name it in the "
+            "sheet's column truth (--truth by hand), or choose another detector"
+        )
+    artifact = read(path, "truth3d")
+    clip = artifact.clips.get(name)
+    if clip is None or clip.status != "ok" or clip.camera is None or len(clip.tracks) != 1:
+        known = ", ".join(sorted(n for n, c in artifact.clips.items() if c.status == "ok")) or "none"
+        raise ClipError(f"{path.name}: clip {name}: expected a truth with a camera and one person, got clips {known}")
+    (track,) = clip.tracks.values()
+    try:
+        height_m = float(artifact.attrs["height_m"])
+    except (KeyError, TypeError, ValueError):
+        raise ClipError(f"{path.name}: expected the person's height as attribute height_m, got none") from None
+    pelvis = convert(track.arrays["joints_camera"].astype(np.float64), artifact.joint_set, "h36m17")[0][:, 0]
+    return Truth(
+        f"{subject}/{name}",
+        clip.time,
+        track.arrays["keypoints"].astype(np.float64),
+        track.arrays["visible"],
+        artifact.joint_set,
+        clip.camera.focal_px * height_m / pelvis[:, 2],
+    )
 
 
 def _rate(video: Path, info: VideoInfo, temporal: bool, fps: float | None) -> float:

@@ -14,11 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from posemill import registry
-from posemill.errors import PosemillError
+from posemill.config import Config
+from posemill.errors import MissingError, PosemillError
+from posemill.formats.weights import weights_state
 from posemill.plan import weights_file
 from posemill.provenance import library_versions
 
 __all__ = ["Finding", "examine", "print_doctor", "print_methods"]
+
+DEFAULTS = Config()
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,18 @@ class Finding:
 
 
 def _weights(kind: str, name: str) -> str:
-    """Weights of a method with default options, in words."""
-    card = registry.load(kind, name).CARD
+    """Weights of a method with default options, and which state they are in, in words.
+
+    Raises
+    ------
+    MissingError
+        They are not there; the message has the way out.
+    """
+    module = registry.load(kind, name)
     file = weights_file(kind, name, registry.options(kind, name, None))
-    return file.name if file else str(getattr(card, "weights", "none needed"))
+    if file is None:
+        return str(getattr(module.CARD, "weights", "none needed"))
+    return f"{weights_state(file)}: {file.name}"
 
 
 def print_methods(kinds: Iterable[str]) -> None:
@@ -51,9 +63,14 @@ def print_methods(kinds: Iterable[str]) -> None:
                 card = registry.load(kind, name).CARD
                 joints = getattr(card, "joint_set", None) or f"{card.joint_set_in} → {card.joint_set_out}"
                 licences = " / ".join(str(card.licences.get(part, "unknown")) for part in ("code", "weights", "data"))
-                table.add_row(name, joints, _weights(kind, name), licences)
             except PosemillError as error:
                 table.add_row(name, "", f"not usable: {error}", "")
+                continue
+            try:
+                weights = _weights(kind, name)
+            except MissingError:
+                weights = "user's: not here (posemill doctor says how to get them)"
+            table.add_row(name, joints, weights, licences)
         console.print(table)
 
 
@@ -78,6 +95,10 @@ def _gpu() -> Finding:
 def _method(kind: str, name: str) -> Finding:
     try:
         found = _weights(kind, name)
+    except MissingError as error:
+        # Only the default method must be there.
+        ok = False if name in (DEFAULTS.detector, DEFAULTS.lifter) else None
+        return Finding(f"{kind[:-1]} {name}", ok, "no weights", f"--config {kind[:-1]}={name}", str(error))
     except PosemillError as error:
         return Finding(f"{kind[:-1]} {name}", False, str(error), f"--config {kind[:-1]}={name}", "see the message")
     return Finding(f"{kind[:-1]} {name}", True, found, f"--config {kind[:-1]}={name}")

@@ -11,6 +11,7 @@ from posemill import registry
 from posemill.errors import ClipError, InputError
 from posemill.formats import artifact as artifacts
 from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.formats.weights import weights_state
 from posemill.lifters.protocol import Lifter, LifterCard, LiftInput, LiftOutput, check_output
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
@@ -36,9 +37,11 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
     """
     source = artifacts.read(keypoints2d, schema="keypoints2d")
     module = registry.load("lifters", request.method)
-    card: LifterCard = module.CARD
+    options = module.Options.model_validate(request.options)
+    # A lifter whose weights decide what it reads says so by options; the others by their constant.
+    card: LifterCard = module.card(options) if hasattr(module, "card") else module.CARD
     _check_joints(source.joint_set, card, keypoints2d)
-    lifter: Lifter = module.create(module.Options.model_validate(request.options))
+    lifter: Lifter = module.create(options)
     clips = {
         name: _lift_clip(clip, source.joint_set, card, lifter, request.method)
         for name, clip in progress(source.clips.items(), len(source.clips), f"lift {source.subject}", "clip")
@@ -106,6 +109,9 @@ def _arrays(lifted: LiftOutput) -> dict[str, np.ndarray]:
 
 
 def _provenance(request: StageRequest, source: Path, lifter: Lifter, module: ModuleType, card: LifterCard) -> dict:
-    return record(
-        request, {"keypoints2d": source}, device=lifter.device, licences={f"lifter {module.NAME}": dict(card.licences)}
-    )
+    find = getattr(module, "weights", None)
+    file = find(module.Options.model_validate(request.options)) if find else None
+    state = weights_state(file) if file else "none needed"
+    licences = {f"lifter {module.NAME}": dict(card.licences)}
+    made = record(request, {"keypoints2d": source}, device=lifter.device, licences=licences)
+    return {**made, "weights_state": state}

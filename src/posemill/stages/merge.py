@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
+from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.world import frame_of
 from posemill.provenance import StageRequest, record
 
@@ -46,11 +48,30 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     )
     lengths_m = placed.arrays["bone_lengths"].astype(np.float64)
     scale = float(placed.arrays["scale"])
+    ray_blind = bool(lifted.attrs.get("ray_blind", False))
     for name, clip in placed.clips.items():
-        result.clips[name] = (
-            clip if clip.status == "failed" else _merge_clip(lifted.clips[name], clip, lengths_m, scale, options)
-        )
+        if clip.status == "failed":
+            result.clips[name] = clip
+            continue
+        pose = lifted.clips[name]
+        if ray_blind:
+            pose = _turned(pose, seen.clips[name], seen.joint_set)
+        result.clips[name] = _merge_clip(pose, clip, lengths_m, scale, options)
     write(output, result)
+
+
+def _turned(lifted: Clip, seen: Clip, joint_set: str) -> Clip:
+    """Return the clip with its poses turned to the person's ray, as place turned them."""
+    assert seen.camera is not None  # keypoints2d's schema has one in every clip
+    tracks = {}
+    for name, track in lifted.tracks.items():
+        image = seen.tracks[name].arrays
+        rays = root_rays(
+            seen.time, image["keypoints"], joint_set, image["valid"], seen.camera, temporal=lifted.temporal
+        )
+        pose = turned_to_ray(track.arrays["joints_relative"], rays)
+        tracks[name] = Track({**track.arrays, "joints_relative": pose}, track.attrs)
+    return replace(lifted, tracks=tracks)
 
 
 def _merge_clip(lifted: Clip, placed: Clip, lengths_m: np.ndarray, scale: float, options: MergeOptions) -> Clip:

@@ -9,6 +9,7 @@ import numpy as np
 from posemill.errors import ArtifactError, ClipError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.placement.options import PlaceOptions
+from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
 from posemill.placement.translation import root_trajectory
 from posemill.placement.world import world_source
@@ -38,6 +39,7 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
     options = PlaceOptions(**request.options)
     seen, lifted = read(keypoints2d, "keypoints2d"), read(lifted3d, "lifted3d")
     _check_pair(seen, lifted, keypoints2d, lifted3d)
+    ray_blind = bool(lifted.attrs.get("ray_blind", False))
     skeleton, problem = _skeleton(lifted, request.sheet.get("height_m"), options)
     result = Artifact(
         "placed3d",
@@ -49,7 +51,7 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
             "scale": np.array(skeleton.scale),
             "scale_sigma": np.array(skeleton.scale_sigma),
         },
-        attrs={"bones_assumed": list(skeleton.assumed)},
+        attrs={"bones_assumed": list(skeleton.assumed), "ray_blind": ray_blind},
     )
     for name, clip in lifted.clips.items():
         if clip.status == "failed":
@@ -57,7 +59,7 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
         elif problem:
             result.clips[name] = clip.failed(problem)
         else:
-            result.clips[name] = _place_clip(seen.clips[name], clip, seen.joint_set, skeleton, options)
+            result.clips[name] = _place_clip(seen.clips[name], clip, seen.joint_set, ray_blind, skeleton, options)
     write(output, result)
 
 
@@ -73,7 +75,9 @@ def _skeleton(lifted: Artifact, height_m: float | None, options: PlaceOptions) -
         return fit_skeleton(poses, sigmas, **sigma), str(error)
 
 
-def _place_clip(seen: Clip, lifted: Clip, joint_set: str, skeleton: Skeleton, options: PlaceOptions) -> Clip:
+def _place_clip(
+    seen: Clip, lifted: Clip, joint_set: str, ray_blind: bool, skeleton: Skeleton, options: PlaceOptions
+) -> Clip:
     assert seen.camera is not None  # keypoints2d's schema has one in every clip
     tracks = {}
     for name, track in lifted.tracks.items():
@@ -85,9 +89,14 @@ def _place_clip(seen: Clip, lifted: Clip, joint_set: str, skeleton: Skeleton, op
             valid=seen.tracks[name].arrays["valid"],
             sigma=image["sigma"],
         )
+        pose = track.arrays["joints_relative"]
+        if ray_blind:
+            flags = seen.tracks[name].arrays["valid"]
+            rays = root_rays(seen.time, image["keypoints"], joint_set, flags, seen.camera, temporal=lifted.temporal)
+            pose = turned_to_ray(pose, rays)
         path = root_trajectory(
             lifted.time,
-            normalise_pose(track.arrays["joints_relative"], skeleton.lengths_m),
+            normalise_pose(pose, skeleton.lengths_m),
             track.arrays["sigma"] * skeleton.scale,
             points,
             sigma_px,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.geometry import unit
 from posemill.skeleton import JOINT_SETS
 
@@ -21,22 +22,11 @@ _FLIP = _SET.flip_permutation
 _INDEX = {name: i for i, name in enumerate(_SET.joints)}
 _THIGHS = (_INDEX["right_knee"] - 1, _INDEX["left_knee"] - 1)
 _SHANKS = (_INDEX["right_ankle"] - 1, _INDEX["left_ankle"] - 1)
-_TRUNK = (_INDEX["spine"] - 1, _INDEX["thorax"] - 1)
 _LOWER = np.array([_INDEX[f"{side}_{j}"] - 1 for side in ("right", "left") for j in ("hip", "knee", "ankle")])
 _ARMS = np.array([_INDEX[f"{side}_{j}"] - 1 for side in ("right", "left") for j in ("elbow", "wrist")])
 _UPPER = np.setdiff1d(np.arange(16), _LOWER)
 # Bones that may turn a little by themselves; hips and shoulders belong to the trunk.
 _FREE = np.setdiff1d(np.arange(16), [_INDEX[f"{side}_{j}"] - 1 for side in ("right", "left") for j in ("hip",)])
-
-STANDARD_LENGTH_M = 1.30
-"""Thigh + shank + trunk (pelvis to thorax) of the body that lifters are trained to answer with: about 1.70 m tall."""
-
-
-def body_length(joints: np.ndarray) -> np.ndarray:
-    """Thigh + shank (mean of both sides) + trunk along the spine, (..., 17, 3) to (...), unit of the input."""
-    bones = np.linalg.norm(joints[..., 1:, :] - joints[..., _PARENTS, :], axis=-1)
-    legs = bones[..., _THIGHS + _SHANKS].sum(-1) / 2
-    return legs + bones[..., _TRUNK].sum(-1)
 
 
 @dataclass(frozen=True)
