@@ -58,7 +58,10 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
     ("arguments", "message"),
     [
         ("detect nothing.mp4 -o d.h5", "nothing.mp4: no such video"),
-        ("detect film.mp4 -o d.h5 --detector magic", "unknown detector 'magic'; known: mediapipe, stub_other"),
+        (
+            "detect film.mp4 -o d.h5 --detector magic",
+            "unknown detector 'magic'; known: exact, mediapipe, noisy, stub_other",
+        ),
         ("detect film.mp4 -o d.h5 --option complexty=1", "detectors.mediapipe: complexty"),
         ("detect film.mp4 -o d.h5 --option complexity", "--option: expected name=value, got 'complexity'"),
         ("gather film.mp4 -o k.h5", "film.mp4: contents: expected a posemill artifact"),
