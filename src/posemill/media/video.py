@@ -105,7 +105,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise ClipError(f"{path.name}: expected a video stream, got {kinds}")
         video: VideoStream = stream  # pyright: ignore[reportAssignmentType]
-        video.thread_type = "AUTO"  # pyright: ignore[reportAttributeAccessIssue]
+        # Not frame threads: one that logs while the decoder is closed early waits for the interpreter for ever.
+        video.thread_type = "SLICE"  # pyright: ignore[reportAttributeAccessIssue]
         if video.codec_context.name == "mjpeg":
             # This decoder marks no picture as damaged; every picture stands alone, so strictness costs nothing.
             video.codec_context.options = {"err_detect": "explode"}
