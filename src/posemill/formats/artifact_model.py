@@ -13,7 +13,7 @@ from posemill.errors import ArtifactError, expected
 from posemill.formats.schema import COORDINATES, SCHEMAS, Field, Schema
 from posemill.skeleton import joint_set
 
-__all__ = ["ID", "Artifact", "Clip", "Track", "coordinates", "schema_named", "validate"]
+__all__ = ["ID", "Artifact", "Clip", "Track", "coordinates", "first_misfit", "schema_named", "validate"]
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -155,3 +155,14 @@ def coordinates(joints: str) -> dict[str, tuple[str, ...]]:
     names = joint_set(joints)
     bones = tuple(names.joints[child] for _, child in names.bones)
     return {"joint": names.joints, "bone": bones, **COORDINATES}
+
+
+def first_misfit(derived: Artifact, source: Artifact) -> str | None:
+    """Name the first good clip of ``derived`` whose frames or tracks are not in ``source``; both have the same clips."""
+    for name, clip in derived.clips.items():
+        other = source.clips[name]
+        if clip.status == "ok" and (
+            other.status != "ok" or not np.array_equal(other.time, clip.time) or set(clip.tracks) - set(other.tracks)
+        ):
+            return name
+    return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from posemill.errors import ArtifactError, ClipError, expected
-from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, read, write
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
@@ -128,9 +128,6 @@ def _check_pair(seen: Artifact, lifted: Artifact, keypoints2d: Path, lifted3d: P
     if (seen.subject, sorted(seen.clips)) != (lifted.subject, sorted(lifted.clips)):
         want, got = f"{seen.subject}: {sorted(seen.clips)}", f"{lifted.subject}: {sorted(lifted.clips)}"
         raise ArtifactError(expected("subject and clips", want, got, where=lifted3d, do=redo))
-    for name, clip in lifted.clips.items():
-        other = seen.clips[name]
-        if clip.status == "ok" and (
-            other.status != "ok" or not np.array_equal(other.time, clip.time) or set(clip.tracks) - set(other.tracks)
-        ):
-            raise ArtifactError(f"{lifted3d}: /{name}: expected the frames and tracks of {keypoints2d}; {redo}")
+    name = first_misfit(lifted, seen)
+    if name is not None:
+        raise ArtifactError(f"{lifted3d}: /{name}: expected the frames and tracks of {keypoints2d}; {redo}")

@@ -7,10 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from posemill.errors import ArtifactError, expected
-from posemill.formats.artifact import Artifact, Clip, read
+from posemill.formats.artifact import Artifact, Clip, first_misfit, read
 from posemill.formats.atomic import write_text
 from posemill.metrics.measures import MEASURES, judge, worst
 from posemill.metrics.options import Gate, QualityOptions
@@ -104,9 +102,6 @@ def _check_pair(merged: Artifact, seen: Artifact, merged3d: Path, keypoints2d: P
     if (merged.subject, sorted(merged.clips)) != (seen.subject, sorted(seen.clips)):
         want, got = f"{merged.subject}: {sorted(merged.clips)}", f"{seen.subject}: {sorted(seen.clips)}"
         raise ArtifactError(expected("subject and clips", want, got, where=keypoints2d, do=redo))
-    for name, clip in merged.clips.items():
-        other = seen.clips[name]
-        if clip.status == "ok" and (
-            other.status != "ok" or not np.array_equal(other.time, clip.time) or set(clip.tracks) - set(other.tracks)
-        ):
-            raise ArtifactError(f"{keypoints2d}: /{name}: expected the frames and tracks of {merged3d}; {redo}")
+    name = first_misfit(merged, seen)
+    if name is not None:
+        raise ArtifactError(f"{keypoints2d}: /{name}: expected the frames and tracks of {merged3d}; {redo}")
