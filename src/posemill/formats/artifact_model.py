@@ -159,10 +159,10 @@ def coordinates(joints: str) -> dict[str, tuple[str, ...]]:
 
 def first_misfit(derived: Artifact, source: Artifact) -> str | None:
     """Name the first good clip of ``derived`` whose frames or tracks are not in ``source``; both have the same clips."""
-    for name, clip in derived.clips.items():
-        other = source.clips[name]
-        if clip.status == "ok" and (
-            other.status != "ok" or not np.array_equal(other.time, clip.time) or set(clip.tracks) - set(other.tracks)
-        ):
-            return name
-    return None
+
+    def fits(clip: Clip, other: Clip) -> bool:
+        if clip.status != "ok":
+            return True
+        return other.status == "ok" and np.array_equal(other.time, clip.time) and set(clip.tracks) <= set(other.tracks)
+
+    return next((name for name, clip in derived.clips.items() if not fits(clip, source.clips[name])), None)
