@@ -158,7 +158,7 @@ def coordinates(joints: str) -> dict[str, tuple[str, ...]]:
 
 
 def first_misfit(derived: Artifact, source: Artifact) -> str | None:
-    """Name the first good clip of ``derived`` whose frames or tracks are not in ``source``; both have the same clips."""
+    """Name the first good clip of ``derived`` whose frames or tracks ``source`` lacks; both have the same clips."""
 
     def fits(clip: Clip, other: Clip) -> bool:
         if clip.status != "ok":
