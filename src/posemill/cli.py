@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 
 from posemill import registry
 from posemill.errors import InputError, PosemillError
+from posemill.images.command import app as images
 from posemill.plan import plan
 from posemill.provenance import StageRequest
 
@@ -518,6 +519,9 @@ def list_(kind: str = "all") -> None:
     if kind not in ("all", *registry.KINDS):
         raise InputError(f"list: expected all, {' or '.join(registry.KINDS)}, got {kind!r}")
     inventory.print_methods(registry.KINDS if kind == "all" else (kind,))
+
+
+app.command(images)
 
 
 @app.command
