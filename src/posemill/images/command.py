@@ -52,19 +52,12 @@ def build(
 @app.command(name="list")
 def list_() -> None:
     """List the images: which exist, their size and digest, and whether their code is that of this checkout."""
-    from rich.console import Console
-    from rich.table import Table
-
     from posemill.images.catalog import find_checkout
     from posemill.images.inspect import states
 
-    table = Table()
-    for column in ("image", "file", "size", "sha256", "state"):
-        table.add_column(column, overflow="fold")
     for row in states(find_checkout()):
         size = f"{row.size / 2**20:.0f} MiB" if row.size else ""
-        table.add_row(row.name, row.uri, size, row.digest[:12], row.state)
-    Console().print(table)
+        print(f"{row.name:<14} {row.uri:<24} {size:>9}  {row.digest[:12]:<12}  {row.state}".rstrip())
 
 
 @app.command

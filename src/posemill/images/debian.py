@@ -45,7 +45,8 @@ def base_archive(checkout: Checkout, recipe: Path, *, fresh: bool = False) -> Pa
         return archive
     if shutil.which(PROGRAM) is None:
         raise MissingError(
-            f"base debian: expected {PROGRAM} on PATH, got none; apt-get install {PROGRAM}, or build with --base registry"
+            f"base debian: expected {PROGRAM} on PATH, got none; apt-get install {PROGRAM}, or build with "
+            "--base registry"
         )
     mirror = _own_mirror()
     try:

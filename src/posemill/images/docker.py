@@ -45,6 +45,8 @@ def connect() -> Iterator[DockerClient]:
         raise _no_engine(error) from None
     try:
         yield client
+    except DockerException as error:
+        raise MissingError(f"Docker: {' '.join(str(error).split())[:300]}") from error
     finally:
         client.close()
 
@@ -77,8 +79,7 @@ def import_base(client: DockerClient, archive: Path, tag: str) -> str:
         client.images.get(tag)
         return tag
     repository, _, label = tag.partition(":")
-    with archive.open("rb") as data:
-        answer = client.api.import_image_from_stream(data, repository=repository, tag=label)
+    answer = client.api.import_image_from_file(str(archive), repository=repository, tag=label)
     if '"error"' in str(answer):
         raise process.failure(tag, str(archive), "docker import", str(answer).splitlines())
     return tag

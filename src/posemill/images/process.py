@@ -103,7 +103,7 @@ def failure(image: str, base: str, engine: str, said: Sequence[str]) -> MissingE
 
 
 def _short(line: str, limit: int = 300) -> str:
-    text = re.sub(r"^\s*(FATAL|ERROR|INFO)\s*:\s*", "", " ".join(line.split()))
+    text = re.sub(r"^\s*(FATAL|ERROR|INFO)\s*:\s*", "", " ".join(_COLOUR.sub("", line).split()))
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
