@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -146,6 +145,7 @@ def test_what_apptainer_says_becomes_one_line_and_leaves_no_file(here, capsys, s
 
 
 def test_wheels_that_cannot_be_had(here, monkeypatch):
+    (here / "src").mkdir()
     said = ["ERROR: Could not find a version that satisfies torch==9+cpu", "ERROR: No matching distribution found"]
 
     def fail(command, **_):
@@ -169,8 +169,10 @@ def test_verify_of_what_is_not_there_says_how_to_build_it(here, capsys):
 
 
 def entry(file: Path, **changes: object) -> dict[str, object]:
-    """What the lock file says of an image that was built here."""
-    return {"sha256": sha256_file(file), "docker": "", "code": stage_code(), **changes}
+    """What the lock file says of a posemill image that was built here."""
+    checkout = Checkout(file.parents[1])
+    recipe = checkout.recipe(checkout.image("posemill"))
+    return {"sha256": sha256_file(file), "docker": "", "recipe": recipe, "code": stage_code(), **changes}
 
 
 def test_list_tells_absent_built_changed_foreign_and_outdated(here):
@@ -187,7 +189,10 @@ def test_list_tells_absent_built_changed_foreign_and_outdated(here):
     assert state() == "as built"
     checkout.lock("posemill", entry(file, code={**stage_code(), "lift": "0" * 16}))
     assert state() == "older code: lift"
-    os.utime(file)
+    checkout.lock("posemill", entry(file))
+    with (here / "containers" / "posemill" / "packages.txt").open("a") as packages:
+        packages.write("ffmpeg\n")
+    assert state() == "older recipe: posemill images build posemill"
     file.write_bytes(b"an Image")
     assert state() == "changed: not what the lock file says"
     assert set(json.loads((here / "containers" / "images.lock.json").read_text())) == {"posemill"}

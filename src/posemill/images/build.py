@@ -77,7 +77,11 @@ def _say(text: str) -> None:
 
 
 def _engine(wanted: str) -> str:
-    if wanted == "docker" or (wanted == "auto" and docker.available()):
+    if wanted == "docker":
+        # Now, and not after minutes of fetching wheels.
+        with docker.connect():
+            return wanted
+    if wanted == "auto" and docker.available():
         return "docker"
     try:
         apptainer.program()
@@ -150,6 +154,7 @@ def _lock(checkout: Checkout, image: Image, file: Path, archive: Path | None, id
         "size": file.stat().st_size if there else 0,
         "docker": identity,
         "base": f"debian packages, sha256:{sha256_file(archive)}" if archive else image.base,
+        "recipe": checkout.recipe(image),
         "code": stage_code() if image.flavour else {},
     }
     checkout.lock(image.name, entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from posemill import registry
 from posemill.errors import InputError
 from posemill.formats.atomic import write_text
+from posemill.provenance import sha256_file
 
 __all__ = ["Checkout", "Image", "find_checkout"]
 
@@ -106,6 +108,11 @@ class Checkout:
                 "to build it here, give a file name as uri"
             )
         return self.containers / image.uri
+
+    def recipe(self, image: Image) -> str:
+        """SHA-256 of what an image is made by, beside posemill's code: its recipe and the pins."""
+        parts = [sha256_file(self.containers / image.recipe), sha256_file(self.root / "constraints.txt")]
+        return hashlib.sha256(json.dumps([*parts, image.flavour, image.base]).encode()).hexdigest()
 
     def locked(self) -> dict[str, dict[str, Any]]:
         """What the lock file says of the images built here: digest, size, base and code by name."""

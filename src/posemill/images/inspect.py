@@ -47,14 +47,16 @@ def _state(checkout: Checkout, image: Image, entry: dict[str, Any] | None, keys:
         in_docker = f"; in Docker as {image.tag}" if entry and entry["docker"] else ""
         return State(image.name, image.uri, 0, "", f"absent: posemill images build {image.name}{in_docker}")
     digest = keys(file)
-    return State(image.name, image.uri, file.stat().st_size, digest, _verdict(entry, digest))
+    return State(image.name, image.uri, file.stat().st_size, digest, _verdict(checkout, image, entry, digest))
 
 
-def _verdict(entry: dict[str, Any] | None, digest: str) -> str:
+def _verdict(checkout: Checkout, image: Image, entry: dict[str, Any] | None, digest: str) -> str:
     if entry is None:
         return "made elsewhere: not in the lock file"
     if entry["sha256"] != digest:
         return "changed: not what the lock file says"
+    if entry["recipe"] != checkout.recipe(image):
+        return f"older recipe: posemill images build {image.name}"
     other = _differing(entry["code"])
     return f"older code: {', '.join(other)}" if other else "as built"
 

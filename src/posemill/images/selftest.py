@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 
@@ -21,6 +22,7 @@ from posemill.provenance import code_hash, library_versions
 __all__ = ["main", "stage_code"]
 
 
+@cache
 def stage_code() -> dict[str, str]:
     """Code hash of every stage and method, by name: equal here and in an image if the sources are."""
     modules = {stage: f"posemill.stages.{stage}" for stage in STAGES}
