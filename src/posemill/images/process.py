@@ -72,6 +72,7 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> 
 
 # What engines say when it is not the recipe that is wrong, and the way out.
 _CAUSES = (
+    (r"^\s*(?:posemill|hourglass): ", "its own check refuses it", "mend recipe or base; the whole output is above"),
     (
         r"no space left on device|disk quota exceeded",
         "the disk is full",
