@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def dockerd(tmp_path_factory) -> Iterator[str]:
             for _ in range(150):
                 assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
                 try:
-                    with docker.DockerClient(base_url=address) as client:
+                    with closing(docker.DockerClient(base_url=address)) as client:
                         client.ping()
                     break
                 except docker.errors.DockerException:
@@ -65,7 +66,7 @@ def test_the_lock_file_has_the_digests_of_engine_and_file(built, dockerd):
 
     checkout, _ = built
     entry = json.loads((checkout / "containers" / "images.lock.json").read_text())["posemill"]
-    with docker.DockerClient(base_url=dockerd) as client:
+    with closing(docker.DockerClient(base_url=dockerd)) as client:
         assert entry["docker"] == client.images.get("posemill:0.1.0").id
     code, said = posemill("images", "verify", folder=checkout, env={"DOCKER_HOST": dockerd})
     assert code == 0, said
