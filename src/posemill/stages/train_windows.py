@@ -26,6 +26,7 @@ class TrainWindowsOptions(TrainOptions, extra="forbid"):
     steps: Annotated[int | None, Field(ge=1, description="Batches to learn from")] = None
     batch: Annotated[int | None, Field(ge=2, le=65536, description="Windows per batch")] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=1, description="Peak of the one-cycle schedule")] = None
+    windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
 
 
 def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
@@ -72,9 +73,9 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
         # Without floors first: what is measured is the stored network in its own adapter.
         bare = Path(folder, output.name)
         store(bare, network, card, constants)
-        floors = {"sigma_floor": _floors(lifter, bare, split)}
+        floors = {"sigma_floor": _floors(lifter, bare, split, options.windows)}
         store(bare, network, card, constants | floors)
-        card["results"] = _results(lifter, bare, split)
+        card["results"] = _results(lifter, bare, split, options.windows)
     store(output, network, card, constants | floors)
     print(json.dumps(card["results"], indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
@@ -85,10 +86,10 @@ _TERMS = {
     "weights": "those of the motion that they were trained on",
     "data": "see the card: trained_on",
 }
-_WINDOWS_PER_SUBJECT, _FRAMES = 150, 27
+_FRAMES = 27
 
 
-def _windows(clips: list[MotionClip], noisy: bool, seed: int) -> Any:
+def _windows(clips: list[MotionClip], count: int, noisy: bool, seed: int) -> Any:
     from posemill.training.noise import NoiseLevels
     from posemill.training.sequences import draw_windows
 
@@ -96,16 +97,18 @@ def _windows(clips: list[MotionClip], noisy: bool, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     joints = [clip.joints for clip in clips]
     noise = NoiseLevels() if noisy else None
-    return draw_windows(joints, fps, _WINDOWS_PER_SUBJECT, _FRAMES, rng, frame_rate=(fps, fps), noise=noise)
+    return draw_windows(joints, fps, count, _FRAMES, rng, frame_rate=(fps, fps), noise=noise)
 
 
-def _floors(lifter: Any, weights: Path, split: MotionSplit) -> np.ndarray:
+def _floors(lifter: Any, weights: Path, split: MotionSplit, count: int) -> np.ndarray:
     """Sigma per joint (17,) m per axis that the lifter leaves on every other held-out subject, detector-like 2D."""
     from posemill.training.held_out import measure
 
     made = lifter.create(lifter.Options(weights=weights))
     parts = [
-        measure(made, _card(lifter, weights), _windows(split.held_out[subject], True, 2000 + i), split.fps).axis_rms
+        measure(
+            made, _card(lifter, weights), _windows(split.held_out[subject], count, True, 2000 + i), split.fps
+        ).axis_rms
         for i, subject in enumerate(sorted(split.held_out)[::2])
     ]
     # The pelvis is where it is by definition.
@@ -117,20 +120,22 @@ def _card(lifter: Any, weights: Path) -> Any:
     return describe(lifter.Options(weights=weights)) if describe else lifter.CARD
 
 
-def _results(lifter: Any, weights: Path, split: MotionSplit) -> dict[str, Any]:
+def _results(lifter: Any, weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
     """Errors in mm on the held-out subjects, means over subjects."""
     from posemill.training.held_out import measure
 
     made, card = lifter.create(lifter.Options(weights=weights)), _card(lifter, weights)
     results: dict[str, Any] = {
-        "protocol": f"{_WINDOWS_PER_SUBJECT} windows of {_FRAMES} frames a subject, virtual cameras drawn as in "
+        "protocol": f"{count} windows of {_FRAMES} frames a subject, virtual cameras drawn as in "
         "training; mpjpe17 about the pelvis with the person's size given; p_mpjpe: similarity per frame; mean over "
         "subjects; floors of sigma are from every other subject, its coverage from the rest"
     }
     subjects = sorted(split.held_out)
     for noise in ("exact", "detector"):
         found = {
-            subject: measure(made, card, _windows(split.held_out[subject], noise == "detector", 3000 + i), split.fps)
+            subject: measure(
+                made, card, _windows(split.held_out[subject], count, noise == "detector", 3000 + i), split.fps
+            )
             for i, subject in enumerate(subjects)
         }
         figures = {

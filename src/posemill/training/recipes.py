@@ -292,13 +292,20 @@ RECIPES: dict[str, Recipe] = {
     "dstformer": Recipe(
         27,
         _build_dstformer,
-        {"width": 96, "depth": 3, "heads": 6, "ratio": 2, "frames": 27, "representation": 96},
+        {"width": 64, "depth": 2, "heads": 2, "ratio": 2, "frames": 27, "representation": 64},
         _prepare_picture,
         _loss_picture,
         _PICTURE,
+        schedule=Schedule(steps=3000, batch=16, learning_rate=1e-3, pool=1024, passes=1),
     ),
     "agformer": Recipe(
-        27, _build_agformer, {"width": 64, "depth": 6, "frames": 27}, _prepare_picture, _loss_picture, _PICTURE
+        27,
+        _build_agformer,
+        {"width": 48, "depth": 4, "heads": 4, "ratio": 2, "frames": 27},
+        _prepare_picture,
+        _loss_picture,
+        _PICTURE,
+        schedule=Schedule(steps=3000, batch=16, learning_rate=1e-3, pool=1024, passes=1),
     ),
 }
 """Methods by name; sizes are small so that all shipped weights together stay below 20 MB."""
