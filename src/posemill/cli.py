@@ -434,6 +434,14 @@ def train(
 
 
 @app.command
+def card(weights: Path) -> None:
+    """Print what a safetensors weights file says of itself: terms, how it was made, what was measured; Markdown."""
+    from posemill.stages.card import page
+
+    print(page(weights), end="")
+
+
+@app.command
 def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
     """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
 

@@ -13,7 +13,7 @@ from posemill.errors import InputError, expected
 from posemill.formats.motion import MotionClip, read_motion
 from posemill.provenance import sha256_file
 
-__all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split"]
+__all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split", "terms"]
 
 
 class TrainOptions(BaseModel, extra="forbid"):
@@ -23,6 +23,8 @@ class TrainOptions(BaseModel, extra="forbid"):
     held_out: Annotated[
         tuple[str, ...], Field(description="Subjects of the first group never trained on: validation")
     ] = ("S007", "S011", "S026", "S080", "S094")
+    weights_terms: Annotated[str, Field(description="Terms of the weights, for their card")] = "as their data allow"
+    data_terms: Annotated[str, Field(description="Terms of the motion, for the card")] = "not stated at training"
     threads: Annotated[int, Field(ge=1, description="CPU threads; part of what decides the bytes")] = 1
 
 
@@ -76,6 +78,11 @@ def check_options(name: str, model: type[OptionsT], values: dict[str, Any], outp
     if not os.access(output.parent if output.parent.exists() else Path(), os.W_OK):
         raise InputError(f"{output}: cannot be written; choose a folder that you may write to")
     return options
+
+
+def terms(options: TrainOptions) -> dict[str, str]:
+    """What a weights card says under ``licences``."""
+    return {"code": "Apache-2.0", "weights": options.weights_terms, "data": options.data_terms}
 
 
 def read_split(path: Path, options: TrainOptions) -> MotionSplit:

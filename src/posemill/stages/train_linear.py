@@ -11,7 +11,7 @@ from pydantic import Field
 
 from posemill.progress import Ticker
 from posemill.provenance import sha256_file
-from posemill.stages.train_data import TrainOptions, check_options, read_split
+from posemill.stages.train_data import TrainOptions, check_options, read_split, terms
 
 __all__ = ["TrainLinearOptions", "run"]
 
@@ -66,7 +66,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
         **split.card,
         "options": options.model_dump(mode="json"),
         "seed": seed,
-        "licences": dict(lifter.CARD.licences),
+        "licences": terms(options),
         "results": results,
     }
     lifter.store(output, network, factor, card)

@@ -15,7 +15,7 @@ from pydantic import Field, create_model
 from posemill.formats.motion import MotionClip
 from posemill.progress import Ticker
 from posemill.provenance import sha256_file
-from posemill.stages.train_data import MotionSplit, TrainOptions, check_options, read_split
+from posemill.stages.train_data import MotionSplit, TrainOptions, check_options, read_split, terms
 
 __all__ = ["TrainWindowsOptions", "run"]
 
@@ -67,7 +67,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
         **split.card,
         "options": options.model_dump(mode="json"),
         "schedule": asdict(schedule),
-        "licences": {key: _TERMS[key] for key in ("code", "weights", "data")},
+        "licences": terms(options),
     }
     with tempfile.TemporaryDirectory() as folder:
         # Without floors first: what is measured is the stored network in its own adapter.
@@ -81,11 +81,6 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
 
 
-_TERMS = {
-    "code": "Apache-2.0",
-    "weights": "those of the motion that they were trained on",
-    "data": "see the card: trained_on",
-}
 _FRAMES = 27
 
 

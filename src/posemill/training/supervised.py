@@ -110,14 +110,15 @@ def train_recipe(
         optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
     )
     network.train()
-    constants = recipe.constants(draw_windows(clips, fps, schedule.pool, recipe.frames, rng, noise=NoiseLevels()))
+    pool = min(schedule.pool, schedule.steps * schedule.batch)
+    constants = recipe.constants(draw_windows(clips, fps, pool, recipe.frames, rng, noise=NoiseLevels()))
     done = 0
     while done < schedule.steps:
-        windows = draw_windows(clips, fps, schedule.pool, recipe.frames, rng, noise=NoiseLevels())
+        windows = draw_windows(clips, fps, pool, recipe.frames, rng, noise=NoiseLevels())
         prepared = recipe.prepare(windows, constants)
         drawn = {name: torch.from_numpy(a.astype(np.float32)).to(device) for name, a in prepared.items()}
         for _ in range(schedule.passes):
-            for chosen in torch.randperm(schedule.pool).to(device).split(schedule.batch):
+            for chosen in torch.randperm(pool).to(device).split(schedule.batch):
                 if done == schedule.steps:
                     break
                 # Reduced precision is several times as fast where the processor has it; losses are in float32.
