@@ -43,11 +43,13 @@ def test_exact_keypoints_are_the_projections():
     )
 
 
-def test_bodies_are_in_the_picture_all_the_time():
-    windows = drawn(256)
-    inside = ((windows.exact >= 0) & (windows.exact < windows.size[:, None, None])).all(-1)
-    # The widest lens that there is does not hold a body two metres away from all sides.
-    assert inside.mean() > 0.98
+def test_bodies_are_in_the_picture_and_before_the_camera():
+    far = draw_windows([strolling(400, 3.0)], FPS, 256, 27, np.random.default_rng(0), frame_rate=(10.0, 24.0))
+    for windows in (drawn(256), far):
+        inside = ((windows.exact >= 0) & (windows.exact < windows.size[:, None, None])).all(-1)
+        # A camera that rolls turns some of them out of a picture that is higher than wide.
+        assert inside.mean() > 0.98
+        assert windows.joints_camera[..., 2].min() > 0.2
 
 
 def test_the_camera_stands_still_and_time_passes_at_the_drawn_rate():

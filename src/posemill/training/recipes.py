@@ -265,11 +265,11 @@ RECIPES: dict[str, Recipe] = {
     "temporal": Recipe(
         27,
         _build_temporal,
-        {"filter_widths": [3, 3, 3], "channels": 320},
+        {"filter_widths": [3, 3, 3], "channels": 320, "dropout": 0.0},
         _prepare_temporal,
         _loss_temporal,
         {"normaliser": "rays", "joint_set_in": "h36m17", "fps": None},
-        schedule=Schedule(steps=6000, batch=256),
+        schedule=Schedule(steps=4000, batch=256),
     ),
     "video_gan": Recipe(
         27,
@@ -277,7 +277,7 @@ RECIPES: dict[str, Recipe] = {
         {"hidden": 256},
         _prepare_video_gan,
         _loss_video_gan,
-        schedule=Schedule(steps=5000, batch=256),
+        schedule=Schedule(steps=3000, batch=256),
     ),
     "seq2seq": Recipe(
         5,
@@ -287,7 +287,7 @@ RECIPES: dict[str, Recipe] = {
         _loss_seq2seq,
         {"normaliser": "camera", "focal_px": _LENS_PX, "centre_px": _LENS_CENTRE_PX.tolist()},
         _constants_seq2seq,
-        schedule=Schedule(steps=5000, batch=256, pool=8192),
+        schedule=Schedule(steps=3000, batch=256, pool=8192),
     ),
     "dstformer": Recipe(
         27,
@@ -305,7 +305,7 @@ RECIPES: dict[str, Recipe] = {
         _prepare_picture,
         _loss_picture,
         _PICTURE,
-        schedule=Schedule(steps=3000, batch=16, learning_rate=1e-3, pool=1024, passes=1),
+        schedule=Schedule(steps=2000, batch=16, learning_rate=1e-3, pool=1024, passes=1),
     ),
 }
 """Methods by name; sizes are small so that all shipped weights together stay below 20 MB."""

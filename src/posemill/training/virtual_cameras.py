@@ -94,8 +94,10 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     size = _PICTURES[rng.integers(len(_PICTURES), size=n)]
     focal = _log_uniform(ranges.focal_widths, n, rng) * size[:, 0]
     reach = np.linalg.norm(bodies - pelvis[:, None], axis=-1).max(-1)
+    # Nobody comes nearer to the camera than that; a body that walks reaches far.
+    distance = np.maximum(distance, reach / 0.6)
     # Half-angle under which the body certainly lies, and the largest focal length that keeps it in the picture.
-    sine = np.minimum(reach / distance, 0.85)
+    sine = reach / distance
     spread = sine / np.sqrt(1 - sine**2)
     half = size.min(-1) / 2
     focal = np.minimum(focal, half / spread)
