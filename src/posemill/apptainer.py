@@ -1,0 +1,163 @@
+"""What a stage in a container may see of the machine: the folders that the run names, its GPU, and nothing else.
+
+Apptainer shows a container the working directory, ``/tmp`` and the whole environment. Data that lie elsewhere have to be
+bound, and what the environment says about another Python must stay outside.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Mount", "arguments", "mounts"]
+
+# Never bound as a whole, because the image has its own; a file in one of them is bound alone.
+_OF_THE_IMAGE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/sbin", "/sys", "/usr")
+_TOP = ("/", "/opt", "/root", "/run", "/tmp", "/var", "/var/tmp")
+# A command line holds 128 KiB; beyond so many folders their parents are bound.
+_MOST_FOLDERS = 100
+
+# Set for each job by Snakemake or the cluster, and meant for the stage.
+_PASSED = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "HDF5_USE_FILE_LOCKING",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+)
+
+
+@dataclass(frozen=True, order=True)
+class Mount:
+    """A folder (or single file) of the machine, under the same name in the container."""
+
+    path: str
+    writable: bool = False
+
+    def argument(self) -> str:
+        """As words of a shell command; ``--mount`` takes every file name, ``--bind`` none with commas or colons."""
+        quoted = self.path.replace('"', '""')
+        spec = f'type=bind,"source={quoted}","destination={quoted}"{"" if self.writable else ",ro"}'
+        return f"--mount {shlex.quote(spec)}"
+
+
+def mounts(inputs: Iterable[Path], outputs: Iterable[Path], cwd: Path | None = None) -> list[Mount]:
+    """Find what must be bound so that all these paths can be opened in the container as they are written.
+
+    Symbolic links are followed, at whatever place of a path they stand: the folders that they lead through are bound
+    too. What lies in the working directory is there already.
+
+    Parameters
+    ----------
+    inputs
+        Files and folders that are read; bound read-only. Those that do not exist are left out.
+    outputs
+        Folders that are written.
+    cwd
+        Working directory of the jobs; default: this process's.
+
+    Returns
+    -------
+    list of Mount
+        In an order in which no mount hides an earlier one.
+    """
+    here = os.path.realpath(cwd or Path.cwd())
+    written = {spot for path in outputs for spot in _trail(os.path.join(here, path)) if not _inside(spot, [here])}
+    read: set[str] = set()
+    for path in inputs:
+        absolute = os.path.join(here, path)
+        if not os.path.exists(absolute):
+            continue
+        folder = os.path.isdir(absolute)
+        members = [entry.path for entry in os.scandir(absolute) if entry.is_symlink()] if folder else []
+        read.update(spot if folder else _folder(spot) for spot in _trail(absolute))
+        read.update(_folder(spot) for member in members if os.path.exists(member) for spot in _trail(member))
+    read = _few({spot for spot in read if not _inside(spot, [here, *written])})
+    found = [Mount(spot) for spot in read if not _inside(_parent(spot), read)]
+    found += [Mount(spot, writable=True) for spot in written if not _inside(_parent(spot), written)]
+    if _inside(here, read):
+        # A folder above the working directory would be mounted over it, read-only.
+        found.append(Mount(here, writable=True))
+    return sorted(found)
+
+
+@cache
+def _trail(path: str) -> tuple[str, ...]:
+    """An absolute path, and for each symbolic link in it the path that it then becomes; the physical one last."""
+    path = os.path.normpath(path)
+    folder, name = os.path.split(path)
+    if not name:
+        return (path,)
+    above = _trail(folder)
+    spots = [os.path.join(spot, name) for spot in above]
+    if os.path.islink(spots[-1]):
+        target = os.readlink(spots[-1])
+        # A relative link is followed from the name under which its folder is mounted, and from its true place.
+        nexts = [os.path.normpath(os.path.join(spot, target)) for spot in above]
+        spots += [spot for spot in nexts[:-1] if os.path.exists(spot)]
+        spots += _trail(nexts[-1])
+    return tuple(dict.fromkeys(spots))
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(path) if path != "/" else ""
+
+
+def _inside(path: str, folders: Iterable[str]) -> bool:
+    """Whether a path is one of these folders or lies in one."""
+    known = folders if isinstance(folders, set) else set(folders)
+    while path:
+        if path in known:
+            return True
+        path = _parent(path)
+    return False
+
+
+def _folder(path: str) -> str:
+    """Folder of a file, or the file where the folder may not be bound."""
+    folder = os.path.dirname(path)
+    return path if folder in _TOP or _inside(folder, _OF_THE_IMAGE) else folder
+
+
+def _few(folders: set[str]) -> set[str]:
+    """At most so many folders as a command line holds; parents instead where there are more."""
+    while len(folders) > _MOST_FOLDERS:
+        fewer = {_folder(folder) for folder in folders}
+        if len(fewer) == len(folders):
+            break
+        folders = fewer
+    return folders
+
+
+def arguments(visible: Iterable[Mount], image: str, settings: Path) -> str:
+    """Arguments of ``apptainer exec`` for every job, as a piece of a shell command.
+
+    The shell evaluates it when a job starts, on the machine where it runs: the job's thread counts and the processors
+    and GPUs that a cluster gave it are known only then. A GPU is passed in where there is an NVIDIA driver.
+
+    Parameters
+    ----------
+    visible
+        What :func:`mounts` found.
+    image
+        Digest of the image, for the provenance of what is made in it.
+    settings
+        Folder in which libraries may keep settings and caches, as seen by the jobs.
+    """
+    fixed = {
+        "POSEMILL_IMAGE_DIGEST": image,
+        "PYTHONNOUSERSITE": "1",
+        "MPLCONFIGDIR": str(settings),
+    }
+    words = ["--cleanenv", "--no-eval"]
+    words += [f"--env {shlex.quote(f'{name}={value}')}" for name, value in fixed.items()]
+    words += [f'${{{name}:+--env "{name}=${name}"}}' for name in _PASSED]
+    words += [mount.argument() for mount in visible]
+    words.append("$(test -e /dev/nvidiactl && echo --nv)")
+    return " ".join(words)
