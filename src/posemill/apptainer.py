@@ -1,14 +1,14 @@
 """What a stage in a container may see of the machine: the folders that the run names, its GPU, and nothing else.
 
-Apptainer shows a container the working directory, ``/tmp`` and the whole environment. Data that lie elsewhere have to be
-bound, and what the environment says about another Python must stay outside.
+Apptainer shows a container the working directory, ``/tmp`` and the whole environment. Data that lie elsewhere have to
+be bound, and what the environment says about another Python must stay outside.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,10 +16,14 @@ from pathlib import Path
 __all__ = ["Mount", "arguments", "mounts"]
 
 # Never bound as a whole, because the image has its own; a file in one of them is bound alone.
-_OF_THE_IMAGE = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/sbin", "/sys", "/usr")
-_TOP = ("/", "/opt", "/root", "/run", "/tmp", "/var", "/var/tmp")
+_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")
+_OF_THE_IMAGE = {Path("/", name) for name in _SYSTEM}
+_TOP = {Path("/", name) for name in ("", "opt", "root", "run", "tmp", "var", "var/tmp")}
 # A command line holds 128 KiB; beyond so many folders their parents are bound.
 _MOST_FOLDERS = 100
+
+# There where an NVIDIA driver is loaded.
+_DRIVER = "/dev/nvidiactl"
 
 # Set for each job by Snakemake or the cluster, and meant for the stage.
 _PASSED = (
@@ -37,12 +41,12 @@ _PASSED = (
 class Mount:
     """A folder (or single file) of the machine, under the same name in the container."""
 
-    path: str
+    path: Path
     writable: bool = False
 
     def argument(self) -> str:
         """As words of a shell command; ``--mount`` takes every file name, ``--bind`` none with commas or colons."""
-        quoted = self.path.replace('"', '""')
+        quoted = str(self.path).replace('"', '""')
         spec = f'type=bind,"source={quoted}","destination={quoted}"{"" if self.writable else ",ro"}'
         return f"--mount {shlex.quote(spec)}"
 
@@ -67,69 +71,66 @@ def mounts(inputs: Iterable[Path], outputs: Iterable[Path], cwd: Path | None = N
     list of Mount
         In an order in which no mount hides an earlier one.
     """
-    here = os.path.realpath(cwd or Path.cwd())
-    written = {spot for path in outputs for spot in _trail(os.path.join(here, path)) if not _inside(spot, [here])}
-    read: set[str] = set()
-    for path in inputs:
-        absolute = os.path.join(here, path)
-        if not os.path.exists(absolute):
-            continue
-        folder = os.path.isdir(absolute)
-        members = [entry.path for entry in os.scandir(absolute) if entry.is_symlink()] if folder else []
-        read.update(spot if folder else _folder(spot) for spot in _trail(absolute))
-        read.update(_folder(spot) for member in members if os.path.exists(member) for spot in _trail(member))
-    read = _few({spot for spot in read if not _inside(spot, [here, *written])})
-    found = [Mount(spot) for spot in read if not _inside(_parent(spot), read)]
-    found += [Mount(spot, writable=True) for spot in written if not _inside(_parent(spot), written)]
+    here = (cwd or Path.cwd()).resolve()
+    written = {spot for path in outputs for spot in _trail(here / path) if not _inside(spot, {here})}
+    read = {spot for path in inputs for spot in _folders(here / path)}
+    read = _few({spot for spot in read if not _inside(spot, {here, *written})})
+    found = [Mount(spot) for spot in read if not _inside(spot.parent, read)]
+    found += [Mount(spot, writable=True) for spot in written if not _inside(spot.parent, written)]
     if _inside(here, read):
         # A folder above the working directory would be mounted over it, read-only.
         found.append(Mount(here, writable=True))
-    return sorted(found)
+    return sorted(mount for mount in found if mount.path.exists())
 
 
-@cache
-def _trail(path: str) -> tuple[str, ...]:
+def _folders(path: Path) -> Iterator[Path]:
+    """What must be seen to open a file, or a folder and the files in it; nothing for one that does not exist."""
+    if not path.is_dir():
+        yield from map(_folder, _trail(path) if path.exists() else ())
+        return
+    yield from _trail(path)
+    for member in path.iterdir():
+        if member.is_symlink() and member.is_file():
+            yield from map(_folder, _trail(member))
+
+
+def _trail(path: Path) -> tuple[Path, ...]:
     """An absolute path, and for each symbolic link in it the path that it then becomes; the physical one last."""
-    path = os.path.normpath(path)
-    folder, name = os.path.split(path)
-    if not name:
-        return (path,)
-    above = _trail(folder)
-    spots = [os.path.join(spot, name) for spot in above]
-    if os.path.islink(spots[-1]):
-        target = os.readlink(spots[-1])
+    path = Path(os.path.normpath(path))
+    above = _trail_of_folder(path.parent) if path.name else ()
+    spots = [spot / path.name for spot in above] or [path]
+    if spots[-1].is_symlink():
+        target = spots[-1].readlink()
         # A relative link is followed from the name under which its folder is mounted, and from its true place.
-        nexts = [os.path.normpath(os.path.join(spot, target)) for spot in above]
-        spots += [spot for spot in nexts[:-1] if os.path.exists(spot)]
+        nexts = [Path(os.path.normpath(spot / target)) for spot in above]
+        spots += [spot for spot in nexts[:-1] if spot.exists()]
         spots += _trail(nexts[-1])
     return tuple(dict.fromkeys(spots))
 
 
-def _parent(path: str) -> str:
-    return os.path.dirname(path) if path != "/" else ""
+_trail_of_folder = cache(_trail)
 
 
-def _inside(path: str, folders: Iterable[str]) -> bool:
+def _inside(path: Path, folders: Collection[Path]) -> bool:
     """Whether a path is one of these folders or lies in one."""
-    known = folders if isinstance(folders, set) else set(folders)
-    while path:
-        if path in known:
-            return True
-        path = _parent(path)
-    return False
+    return path in folders or any(above in folders for above in path.parents)
 
 
-def _folder(path: str) -> str:
+def _folder(path: Path) -> Path:
     """Folder of a file, or the file where the folder may not be bound."""
-    folder = os.path.dirname(path)
-    return path if folder in _TOP or _inside(folder, _OF_THE_IMAGE) else folder
+    return path if _image_has_its_own(path.parent) else path.parent
 
 
-def _few(folders: set[str]) -> set[str]:
+@cache
+def _image_has_its_own(folder: Path) -> bool:
+    return folder in _TOP or _inside(folder, _OF_THE_IMAGE)
+
+
+def _few(folders: set[Path]) -> set[Path]:
     """At most so many folders as a command line holds; parents instead where there are more."""
     while len(folders) > _MOST_FOLDERS:
         fewer = {_folder(folder) for folder in folders}
-        if len(fewer) == len(folders):
+        if fewer == folders:
             break
         folders = fewer
     return folders
@@ -159,5 +160,5 @@ def arguments(visible: Iterable[Mount], image: str, settings: Path) -> str:
     words += [f"--env {shlex.quote(f'{name}={value}')}" for name, value in fixed.items()]
     words += [f'${{{name}:+--env "{name}=${name}"}}' for name in _PASSED]
     words += [mount.argument() for mount in visible]
-    words.append("$(test -e /dev/nvidiactl && echo --nv)")
+    words.append(f"$(test -e {shlex.quote(_DRIVER)} && echo --nv)")
     return " ".join(words)
