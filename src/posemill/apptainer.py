@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Mount", "arguments", "mounts"]
+__all__ = ["Mount", "arguments", "has_gpu", "mounts"]
 
 # Never bound as a whole, because the image has its own; a file in one of them is bound alone.
 _SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")
@@ -134,6 +134,11 @@ def _few(folders: set[Path]) -> set[Path]:
             break
         folders = fewer
     return folders
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is loaded here."""
+    return Path(_DRIVER).exists()
 
 
 def arguments(visible: Iterable[Mount], image: str, settings: Path) -> str:

@@ -103,12 +103,17 @@ def in_containers():
 
 def image(name):
     """Path or URI of an image of containers/images.yaml; a missing one ends the run before its first job."""
-    uri = yaml.safe_load((CONTAINERS / "images.yaml").read_text())[name]["uri"]
+    images = yaml.safe_load((CONTAINERS / "images.yaml").read_text())
+    if name not in images:
+        raise WorkflowError(
+            f"posemill: configuration: image: expected one of {', '.join(images)}, got {name}"
+        )
+    uri = images[name]["uri"]
     if "://" in uri:
         return uri
     if in_containers() and not (CONTAINERS / uri).exists():
         raise WorkflowError(
             f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; build it: posemill images "
-            "build, put it there, or run without --use-singularity"
+            f"build {name}, put it there, or run without --use-singularity"
         )
     return str(CONTAINERS / uri)

@@ -3,6 +3,19 @@
 from posemill import apptainer
 
 
+@cache
+def stage_image():
+    """The configured image; where none is, the one for GPUs if this machine has a GPU and that image, else the usual."""
+    if SETTINGS.image:
+        return image(SETTINGS.image)
+    if in_containers() and apptainer.has_gpu():
+        try:
+            return image("posemill-cuda")
+        except WorkflowError:
+            pass
+    return image("posemill")
+
+
 def image_digest(uri):
     """What the provenance says of an image: the digest of its file, or its address where somebody else keeps it."""
     if not Path(uri).is_file():
@@ -46,4 +59,4 @@ def hand_over(uri):
 
 
 if in_containers():
-    hand_over(image("posemill"))
+    hand_over(stage_image())
