@@ -1,6 +1,8 @@
 # Stages in containers: what they see of the machine is decided here, for all rules at once. Each cluster job parses this
 # again, and comes to the same.
-from posemill import apptainer
+from functools import cache
+
+from posemill import apptainer, registry
 
 
 @cache
@@ -18,8 +20,11 @@ def stage_image():
 
 def image_digest(uri):
     """What the provenance says of an image: the digest of its file, or its address where somebody else keeps it."""
-    if not Path(uri).is_file():
+    if "://" in uri:
         return uri
+    if not Path(uri).is_file():
+        # A folder (sandbox), which anybody can change.
+        return f"folder {Path(uri).name}"
     digest = CONTENT(Path(uri))
     # Cluster jobs begin before this process ends, and reading an image takes seconds.
     CONTENT.save()
