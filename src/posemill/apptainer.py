@@ -163,7 +163,7 @@ def arguments(visible: Iterable[Mount], image: str, settings: Path) -> str:
     }
     words = ["--cleanenv", "--no-eval"]
     words += [f"--env {shlex.quote(f'{name}={value}')}" for name, value in fixed.items()]
-    words += [f'${{{name}:+--env "{name}=${name}"}}' for name in _PASSED]
+    words += [f'${{{name}+--env "{name}=${name}"}}' for name in _PASSED]
     words += [mount.argument() for mount in visible]
     words.append(f"$(test -e {shlex.quote(_DRIVER)} && echo --nv)")
     return " ".join(words)

@@ -127,6 +127,8 @@ def test_arguments_take_threads_and_gpus_from_the_job(monkeypatch):
     assert given[:2] == ["--cleanenv", "--no-eval"]
     assert {"OMP_NUM_THREADS=3", "CUDA_VISIBLE_DEVICES=0,1", "POSEMILL_IMAGE_DIGEST=sha256:ab"} < set(given)
     assert not any("PYTHONPATH" in word or "HDF5" in word for word in given)
+    # Empty means that the job shall use no GPU.
+    assert "CUDA_VISIBLE_DEVICES=" in words(text, CUDA_VISIBLE_DEVICES="")
     assert "HDF5_USE_FILE_LOCKING=FALSE" in words(text, HDF5_USE_FILE_LOCKING="FALSE")
     assert "--nv" not in given
 
