@@ -17,7 +17,7 @@ import pytest
 from posemill.apptainer import arguments, mounts
 from posemill.formats import artifact
 
-from .run_support import Clone, clone
+from .run_support import Clone, clone, once
 
 USERS_LINE = ["--cores", "8", "--use-singularity", "results/S9/poses3d.h5"]
 POSES = "results/S9/poses3d.h5"
@@ -25,12 +25,14 @@ POSES = "results/S9/poses3d.h5"
 
 @pytest.fixture(scope="module")
 def in_image(posemill_sif, tmp_path_factory) -> Clone:
-    """The demo subject, made by the user's own line in a clean clone."""
-    made = clone(tmp_path_factory.mktemp("in_image") / "posemill", posemill_sif)
-    ran, text = made.snakemake(*USERS_LINE)
-    assert ran == {"detect": 6, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
-    assert text.count("Activating singularity image") == 11
-    return made
+    """The demo subject, made by the user's own line in a clean clone; read and copied, never run again."""
+
+    def run(folder: Path) -> None:
+        ran, text = clone(folder, posemill_sif).snakemake(*USERS_LINE)
+        assert ran == {"detect": 6, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
+        assert text.count("Activating singularity image") == 11
+
+    return Clone(once(tmp_path_factory, "in_image", run))
 
 
 @pytest.fixture
@@ -92,12 +94,10 @@ def test_nothing_is_left_in_the_clone_but_results(in_image, tmp_path):
     assert {p.name for p in (in_image.folder / "results").iterdir()} == {".cache", ".gitkeep", "S9"}
 
 
-@pytest.mark.parametrize(
-    "line", [USERS_LINE, ["--cores", "8", POSES], ["--cores", "8", "--sdm", "apptainer", "--", POSES]]
-)
-def test_again_and_with_containers_on_or_off_there_is_nothing_to_do(in_image, line):
-    ran, text = in_image.snakemake(*line)
-    assert ran == {} and "Nothing to be done" in text
+def test_again_and_with_containers_on_or_off_there_is_nothing_to_do(finished):
+    for line in (USERS_LINE, ["--cores", "8", POSES], ["--cores", "8", "--sdm", "apptainer", "--", POSES]):
+        ran, text = finished.snakemake(*line)
+        assert ran == {} and "Nothing to be done" in text
 
 
 def test_made_without_containers_then_with_them_does_nothing(finished):
