@@ -429,7 +429,7 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (linear).
+        Which lifter (posemill list lifters).
     motion
         Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
     seed

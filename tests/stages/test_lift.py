@@ -136,7 +136,7 @@ def test_training_writes_weights_that_lift(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epoch": 3}, "train linear: epoch: .*; options: groups, held_out, epochs"),
+        ({"epoch": 3}, "train linear: epoch: .*; options: groups, held_out, threads, epochs"),
         ({"held_out": ["S1", "S7"]}, "held_out: expected two or more of S1, S2, S3, got S1, S7"),
         ({"groups": ["nothing"]}, "group: expected nothing, got train"),
     ],
@@ -147,5 +147,5 @@ def test_bad_training_options_are_one_line(tmp_path: Path, options: dict, messag
 
 
 def test_unknown_method_names_those_that_train(tmp_path: Path):
-    with pytest.raises(InputError, match="train: expected linear, got 'mystery'"):
+    with pytest.raises(InputError, match=r"train: expected linear, .* or agformer, got 'mystery'"):
         train.run("mystery", tmp_path / "m.h5", tmp_path / "w")

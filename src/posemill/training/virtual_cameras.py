@@ -83,7 +83,7 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     Parameters
     ----------
     bodies
-        (N, 17, 3) metres, z up; any place and heading.
+        (N, J, 3) metres, z up; any place and heading. Joint 0 is the pelvis, the others what must be in the picture.
     """
     ranges = ranges or CameraRange()
     n = len(bodies)
@@ -113,7 +113,7 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     r = _about_z(roll) @ _turn_away(offset) @ looking
     t = -(r @ (pelvis + away * distance[:, None])[..., None])[..., 0]
     joints_camera = bodies @ np.swapaxes(r, -1, -2) + t[:, None]
-    views = Views(joints_camera, np.empty((n, 17, 2)), size, focal, r, t)
+    views = Views(joints_camera, np.empty((*bodies.shape[:2], 2)), size, focal, r, t)
     views.keypoints[:] = views.project(joints_camera)
     return views
 
