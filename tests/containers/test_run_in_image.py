@@ -17,7 +17,7 @@ import pytest
 from posemill.apptainer import arguments, mounts
 from posemill.formats import artifact
 
-from .run_support import Clone, clone, once
+from .run_support import Clone, alone, clone, once
 
 USERS_LINE = ["--cores", "8", "--use-singularity", "results/S9/poses3d.h5"]
 POSES = "results/S9/poses3d.h5"
@@ -25,7 +25,7 @@ POSES = "results/S9/poses3d.h5"
 
 @pytest.fixture(scope="module")
 def in_image(posemill_sif, tmp_path_factory) -> Clone:
-    """The demo subject, made by the user's own line in a clean clone; read and copied, never run again."""
+    """The demo subject, made by the user's own line in a clean clone; whoever uses it is alone with it."""
 
     def run(folder: Path) -> None:
         ran, text = clone(folder, posemill_sif).snakemake(*USERS_LINE)
@@ -37,8 +37,9 @@ def in_image(posemill_sif, tmp_path_factory) -> Clone:
 
 @pytest.fixture
 def finished(in_image, tmp_path) -> Clone:
-    """A private copy of it."""
-    return in_image.copy(tmp_path / "posemill")
+    """A private copy of it, which knows its weights by another path."""
+    with alone(in_image.folder):
+        return in_image.copy(tmp_path / "posemill")
 
 
 @pytest.fixture
@@ -94,10 +95,11 @@ def test_nothing_is_left_in_the_clone_but_results(in_image, tmp_path):
     assert {p.name for p in (in_image.folder / "results").iterdir()} == {".cache", ".gitkeep", "S9"}
 
 
-def test_again_and_with_containers_on_or_off_there_is_nothing_to_do(finished):
-    for line in (USERS_LINE, ["--cores", "8", POSES], ["--cores", "8", "--sdm", "apptainer", "--", POSES]):
-        ran, text = finished.snakemake(*line)
-        assert ran == {} and "Nothing to be done" in text
+def test_again_and_with_containers_on_or_off_there_is_nothing_to_do(in_image):
+    with alone(in_image.folder):
+        for line in (USERS_LINE, ["--cores", "8", POSES], ["--cores", "8", "--sdm", "apptainer", "--", POSES]):
+            ran, text = in_image.snakemake(*line)
+            assert ran == {} and "Nothing to be done" in text
 
 
 def test_made_without_containers_then_with_them_does_nothing(finished):
