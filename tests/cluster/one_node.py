@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 PROGRAMS = {"munged": "/usr/sbin", "slurmctld": "/usr/sbin", "slurmd": "/usr/sbin", "sbatch": "/usr/bin"}
 
@@ -68,6 +68,17 @@ def _free_port() -> int:
         return listener.getsockname()[1]
 
 
+class Job(NamedTuple):
+    """What the queue says of a job; Snakemake's plugin puts rule and wildcards into the comment."""
+
+    id: str
+    state: str
+    memory: str
+    name: str
+    comment: str
+    folder: Path
+
+
 class OneNode:
     """Slurm's three services on this machine; ``env`` leads commands to them."""
 
@@ -119,10 +130,10 @@ class OneNode:
             time.sleep(0.1)
 
     def restart_controller(self, pause_s: float) -> None:
-        """Stop the controller as a crash would, and start it again after a while; jobs on the node go on."""
+        """Stop the controller and start it again after a while; jobs on the node go on."""
         controller = self._services["slurmctld"]
-        controller.send_signal(signal.SIGKILL)
-        controller.wait()
+        controller.terminate()
+        controller.wait(30)
         time.sleep(pause_s)
         self._start("slurmctld", "-D")
 
@@ -133,10 +144,10 @@ class OneNode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         return done.stdout
 
-    def jobs(self) -> list[tuple[str, str, str]]:
-        """Id, state and comment of every job that the controller remembers; the comment names rule and wildcards."""
-        lines = self.run("squeue", "--states=all", "--noheader", "--format=%i|%T|%k").splitlines()
-        return [(fields[0], fields[1], fields[2]) for fields in (line.split("|", 2) for line in lines)]
+    def jobs(self) -> list[Job]:
+        """Every job that the controller remembers, oldest first; none while it does not answer."""
+        text = self.run("squeue", "--states=all", "--noheader", "--sort=i", "--format=%i|%T|%m|%j|%k|%Z", check=False)
+        return [Job(*fields[:5], Path(fields[5])) for fields in (line.split("|", 5) for line in text.splitlines())]
 
     def stop(self) -> None:
         """End all jobs and services, and remove the folder."""
