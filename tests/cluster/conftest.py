@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,10 @@ class ClusterRun:
 
     def wait(self) -> tuple[int, str]:
         """Exit code and all that was printed."""
-        return self.process.wait(400), self.text()
+        try:
+            return self.process.wait(400), self.text()
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after 400 s:\n{self.text()}") from None
 
     def until(self, true: Callable[[], object]) -> None:
         """Wait for something to come true while it runs."""
@@ -68,6 +71,7 @@ class ClusterProject:
 
     folder: Path
     slurm: OneNode
+    runs: list[ClusterRun] = field(default_factory=list)
 
     def start(self, *arguments: str) -> ClusterRun:
         """Call Snakemake; times are short where a cluster's are long."""
@@ -79,7 +83,8 @@ class ClusterProject:
                 [sys.executable, "-m", "snakemake", "--latency-wait", "10", *arguments],
                 cwd=self.folder, env=env, stdout=stream, stderr=stream, text=True,
             )  # fmt: skip
-        return ClusterRun(process, log)
+        self.runs.append(ClusterRun(process, log))
+        return self.runs[-1]
 
     def use(self, *names: str) -> None:
         """Copy these parts of the checkout."""
@@ -89,6 +94,16 @@ class ClusterProject:
                 shutil.copytree(source, self.folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.sif"))
             else:
                 shutil.copy(source, self.folder)
+
+
+@pytest.fixture
+def project(slurm, tmp_path) -> Iterator[ClusterProject]:
+    """An empty folder; what still runs in it when the test ends is ended."""
+    project = ClusterProject(tmp_path / "p", slurm)
+    project.folder.mkdir()
+    yield project
+    for run in project.runs:
+        run.process.kill()
 
 
 def finished(text: str, rule: str) -> int:

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def stubbed(slurm, tmp_path) -> ClusterProject:
+def stubbed(project) -> ClusterProject:
     """Three clips, and methods that do nothing."""
-    project = new_project(tmp_path / "p")
-    write_video(project.folder / "films" / "c.mp4", 200)
-    project.write_sheet([f"S1|{clip}|films/{clip}.mp4|1.75" for clip in CLIPS])
-    return ClusterProject(project.folder, slurm)
+    stubs = new_project(project.folder)
+    write_video(stubs.folder / "films" / "c.mp4", 200)
+    stubs.write_sheet([f"S1|{clip}|films/{clip}.mp4|1.75" for clip in CLIPS])
+    return project
 
 
 def test_the_grouped_profile_differs_only_in_its_groups():
@@ -35,9 +35,8 @@ def test_the_grouped_profile_differs_only_in_its_groups():
     assert grouped.pop("groups") and grouped == plain
 
 
-def test_jobs_over_their_memory_come_back_with_more_and_a_lost_controller_costs_nothing(slurm, tmp_path):
+def test_jobs_over_their_memory_come_back_with_more_and_a_lost_controller_costs_nothing(slurm, project):
     """The demo through profiles/slurm, with 250 MB for detecting, which takes more."""
-    project = ClusterProject(tmp_path, slurm)
     project.use("Snakefile", "config.yaml", "workflow", "profiles", "containers", "resources")
     sheet = project.folder / "resources" / "demo" / "clips.tsv"
     sheet.write_text("".join(sheet.read_text().splitlines(keepends=True)[:3]))
