@@ -18,7 +18,8 @@ from typing import NamedTuple
 PROGRAMS = {"munged": "/usr/sbin", "slurmctld": "/usr/sbin", "slurmd": "/usr/sbin", "sbatch": "/usr/bin"}
 
 # More processors than there are: most of a small job's time goes by waiting. A GPU that is only counted shows what a
-# rule asks for. Ended jobs are remembered for as long as tests may take. Sampling counts shared pages once (UsePss), as a cgroup would.
+# rule asks for. Ended jobs are remembered for as long as tests may take. Sampling counts shared pages once (UsePss), as
+# a cgroup would.
 CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
