@@ -422,7 +422,7 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (linear).
+        Which lifter (posemill list lifters).
     motion
         Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
     seed
@@ -431,6 +431,14 @@ def train(
     from posemill.stages import train as run
 
     run.run(name, motion, output, seed=seed, options=_options(option))
+
+
+@app.command
+def card(weights: Path) -> None:
+    """Print what a safetensors weights file says of itself: terms, how it was made, what was measured; Markdown."""
+    from posemill.stages.card import page
+
+    print(page(weights), end="")
 
 
 @app.command
