@@ -52,18 +52,25 @@ def _request(
     options: list[str] | None = None,
     sheet: dict[str, Any] | None = None,
 ) -> StageRequest:
-    """Take the workflow's request as it is, or make one from what was typed; refuse if the code here differs."""
+    """Take the workflow's request as it is, or make one from what was typed; refuse if code or weights here differ."""
     if text is None:
         return plan(stage, method, _options(options), sheet or {})
     request = StageRequest.from_json(text)
     if request.stage != stage:
         raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
-    here = plan(stage, request.method, request.options, request.sheet)
-    if here.code != request.code:
-        raise InputError(
-            f"stage {stage}: expected code {request.code}, got {here.code}: the posemill that runs here is not the one "
-            "that planned the run; install the same version in both places or rebuild the image"
-        )
+    # Where stages run in an image, that is another installation than the one that planned the run.
+    do = (
+        "the posemill that runs here is not the one that planned the run; install the same version in both places or "
+        "rebuild the image"
+    )
+    try:
+        here = plan(stage, request.method, request.options, request.sheet)
+    except PosemillError as error:
+        raise InputError(f"stage {stage}: {error}; the workflow accepted this, so {do}") from None
+    for what in ("code", "weights"):
+        if getattr(here, what) != getattr(request, what):
+            found = f"expected {what} {getattr(request, what)}, got {getattr(here, what) or 'none'}"
+            raise InputError(f"stage {stage}: {found}: {do}")
     return request
 
 

@@ -112,15 +112,25 @@ checked(write_methods)
 CONTAINERS = Path(str(workflow.current_basedir)).parents[1] / "containers"
 
 
+def in_containers():
+    """Whether this run was asked to use Apptainer."""
+    wanted = workflow.deployment_settings.deployment_method
+    return "APPTAINER" in {method.name for method in wanted}
+
+
 def image(name):
     """Path or URI of an image of containers/images.yaml; a missing one ends the run before its first job."""
-    uri = yaml.safe_load((CONTAINERS / "images.yaml").read_text())[name]["uri"]
+    images = yaml.safe_load((CONTAINERS / "images.yaml").read_text())
+    if name not in images:
+        raise WorkflowError(
+            f"posemill: configuration: image: expected one of {', '.join(images)}, got {name}"
+        )
+    uri = images[name]["uri"]
     if "://" in uri:
         return uri
-    wanted = {method.name for method in workflow.deployment_settings.deployment_method}
-    if "APPTAINER" in wanted and not (CONTAINERS / uri).exists():
+    if in_containers() and not (CONTAINERS / uri).exists():
         raise WorkflowError(
-            f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; put it there, or run "
-            "without --use-singularity"
+            f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; build it: posemill images "
+            f"build {name}, put it there, or run without --use-singularity"
         )
     return str(CONTAINERS / uri)
