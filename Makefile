@@ -9,7 +9,7 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3; do \
 	&& echo $$v && break; done)
 CORES ?= all
 
-.PHONY: help setup demo test lint images format models clean
+.PHONY: help setup demo test slurm lint images format models clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ demo: setup  ## Run the whole chain on the demo subject
 
 test: setup  ## Run all tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+slurm: setup  ## Add to .venv what profiles/slurm and profiles/cluster-generic need
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[slurm,cluster-generic]'
 
 lint: setup  ## ruff, pyright, import-linter, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

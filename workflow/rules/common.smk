@@ -2,6 +2,7 @@
 import atexit
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -47,6 +48,7 @@ put_on_path()
 SETTINGS = checked(settings.load, config)
 RESULTS = SETTINGS.results
 CLIPS = checked(find_clips)
+CLIP_COUNT = Counter(subject for subject, _ in CLIPS.clips)
 METHODS = {"detector": SETTINGS.detector, "lifter": SETTINGS.lifter}
 CONTENT = ContentKeys(Path(RESULTS) / ".cache" / "content.json")
 atexit.register(CONTENT.save)
@@ -60,9 +62,24 @@ wildcard_constraints:
     format=r"[a-z0-9_]+",
 
 
-def more_memory(base_mb):
-    """Memory that doubles with each attempt of a retried job."""
-    return lambda wildcards, attempt: base_mb * 2 ** (attempt - 1)
+def more_memory(base_mb, clip_mb=0):
+    """Memory of a job, Snakemake's own 200 MB included; it doubles with each attempt of a retried job.
+
+    clip_mb is for each clip of a subject, since a stage holds all of them: measured up to 14 MB (merge) for 3150 frames
+    of 33 joints.
+    """
+
+    def mem_mb(wildcards, attempt):
+        subject = getattr(wildcards, "subject", None)
+        clips = CLIP_COUNT[subject] if subject else max(CLIP_COUNT.values(), default=0)
+        return (base_mb + clip_mb * clips) * 2 ** (attempt - 1)
+
+    return mem_mb
+
+
+def more_time(minutes):
+    """Time that doubles with each attempt of a retried job, which may have been ended for taking too long."""
+    return lambda wildcards, attempt: minutes * 2 ** (attempt - 1)
 
 
 def write_methods():
