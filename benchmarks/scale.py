@@ -1,0 +1,228 @@
+"""How the workflow carries many clips: time and memory to parse it, to plan everything and to find nothing to do.
+
+Simulated: the clips. Each is a file of its own with a few bytes in it, 120 to a subject (30 sequences x 4 cameras, as in
+Human3.6M: 840 clips are its 7 subjects), with a calibration per camera and a truth per subject; the sheet names them
+all. Not simulated: the workflow, its default configuration and profile, and Snakemake. For "nothing to do" the outputs
+are written empty, and Snakemake's own code writes its records of them, since running the jobs would take days.
+
+Beside it, in the same run and in turns, a bare workflow: the same rules, jobs and files with nothing in them, no sheet,
+no parameters, no logs, no function that is called per job. What is above it is posemill's.
+
+    python benchmarks/scale.py [--clips 840 10000 100000] [--repeats 3] [--output docs/records/scale.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PER_SUBJECT, CAMERAS = 120, 4
+BARE = """\
+SUBJECTS = [f"S{{i:05d}}" for i in range({subjects})]
+CLIPS = [f"c{{i:03d}}" for i in range(120)]
+LAST = {last}
+def clips(subject):
+    return CLIPS[:LAST] if subject == SUBJECTS[-1] else CLIPS
+rule all:
+    input:
+        expand("results/{{s}}/{{k}}", s=SUBJECTS, k=["poses3d.h5", "bvh", "csv", "evaluation.json"]), PICTURES, "results/summary.ok"
+rule detect:
+    input: "films/{{s}}/{{c}}.mp4"
+    output: "results/{{s}}/detect/{{c}}.h5"
+    shell: "touch {{output}}"
+rule gather:
+    input: lambda w: [f"results/{{w.s}}/detect/{{c}}.h5" for c in clips(w.s)]
+    output: "results/{{s}}/keypoints2d.h5"
+    shell: "touch {{output}}"
+rule lift:
+    input: "results/{{s}}/keypoints2d.h5"
+    output: "results/{{s}}/lifted3d.h5"
+    shell: "touch {{output}}"
+rule place:
+    input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/lifted3d.h5"
+    output: "results/{{s}}/placed3d.h5"
+    shell: "touch {{output}}"
+rule merge:
+    input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/lifted3d.h5", "results/{{s}}/placed3d.h5"
+    output: "results/{{s}}/merged3d.h5"
+    shell: "touch {{output}}"
+rule publish:
+    input: "results/{{s}}/merged3d.h5"
+    output: "results/{{s}}/poses3d.h5"
+    shell: "touch {{output}}"
+rule export:
+    input: "results/{{s}}/poses3d.h5"
+    output: directory("results/{{s}}/{{format,bvh|csv}}")
+    shell: "mkdir {{output}}"
+rule evaluate:
+    input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/merged3d.h5", "films/{{s}}/truth.h5"
+    output: "results/{{s}}/evaluation.json", "results/{{s}}/evaluation.txt"
+    shell: "touch {{output}}"
+rule quality:
+    input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/merged3d.h5"
+    output: "results/{{s}}/quality.json"
+    shell: "touch {{output}}"
+rule picture:
+    input: "films/{{s}}/{{c}}.mp4", "results/{{s}}/keypoints2d.h5", "results/{{s}}/merged3d.h5"
+    output: "results/{{s}}/pictures/{{c}}.png"
+    shell: "touch {{output}}"
+rule summary:
+    input: expand("results/{{s}}/merged3d.h5", s=SUBJECTS), expand("results/{{s}}/quality.json", s=SUBJECTS)
+    output: "results/summary.tsv"
+    shell: "touch {{output}}"
+rule check:
+    input: "results/summary.tsv"
+    output: touch("results/summary.ok")
+"""
+
+
+def clip_ids(clips: int) -> list[tuple[str, str, int]]:
+    """Subject, clip and camera number of each clip."""
+    return [(f"S{i // PER_SUBJECT:05d}", f"c{i % PER_SUBJECT:03d}", i % CAMERAS) for i in range(clips)]
+
+
+def write_films(folder: Path, clips: int) -> None:
+    for i, (subject, clip, camera) in enumerate(clip_ids(clips)):
+        home = folder / "films" / subject
+        if not i % PER_SUBJECT:
+            home.mkdir(parents=True)
+            (home / "truth.h5").write_text(subject)
+        if i % PER_SUBJECT < CAMERAS:
+            (home / f"cam{camera}.json").write_text(f"{subject} {camera}")
+        (home / f"{clip}.mp4").write_text(f"{subject} {clip}")
+
+
+def posemill_project(folder: Path, clips: int) -> None:
+    write_films(folder, clips)
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "profiles", "containers"):
+        (folder / name).symlink_to(ROOT / name)
+    rows = ["subject\tclip\tvideo\tcamera\tcalibration\theight_m\ttruth"]
+    rows += [
+        f"{s}\t{c}\tfilms/{s}/{c}.mp4\tcam{n}\tfilms/{s}/cam{n}.json\t1.75\tfilms/{s}/truth.h5"
+        for s, c, n in clip_ids(clips)
+    ]
+    (folder / "clips.tsv").write_text("\n".join(rows) + "\n")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("resources/demo/clips.tsv", "clips.tsv"))
+
+
+def bare_project(folder: Path, clips: int) -> None:
+    write_films(folder, clips)
+    subjects = -(-clips // PER_SUBJECT)
+    pictures = 'PICTURES = [f"results/{s}/pictures/{c}.png" for s in SUBJECTS for c in clips(s)]\n'
+    text = BARE.format(subjects=subjects, last=clips - PER_SUBJECT * (subjects - 1))
+    (folder / "Snakefile").write_text(text.replace("rule all:", pictures + "rule all:", 1))
+
+
+def timed(folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "snakemake")) -> tuple[float, float, str]:
+    """Wall seconds, peak memory in MB and output of one Snakemake call."""
+    log = folder / ".out"
+    start = time.perf_counter()
+    with log.open("w") as out:
+        child = subprocess.Popen(
+            [sys.executable, *program, "--cores", "1", *arguments], cwd=folder, stdout=out, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - start
+    text = log.read_text()
+    if child.returncode:
+        raise SystemExit(f"snakemake {' '.join(arguments)} in {folder}: {text[-2000:]}")
+    return wall, usage.ru_maxrss / 1024, text
+
+
+def finish() -> None:
+    """Stand in for a run that has ended: every output is there, empty, with the record that Snakemake writes of it."""
+    from snakemake import cli
+    from snakemake.settings.types import ExecutionSettings
+    from snakemake.workflow import Workflow
+
+    def write(workflow: Workflow, detailed: bool = False) -> None:
+        workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True)
+        workflow._build_dag()
+        workflow.execution_settings = ExecutionSettings()
+
+        async def records() -> None:
+            for level in workflow.dag.toposorted():
+                for job in level:
+                    for file in job.output:
+                        Path(file).parent.mkdir(parents=True, exist_ok=True)
+                        file.touch_or_create()
+                    await workflow.persistence.finished(job)
+
+        workflow.async_run(records())
+
+    Workflow.summary = write
+    cli.main([*sys.argv[2:], "--summary"])
+
+
+def measure(clips: int, repeats: int, folder: Path) -> dict[str, object]:
+    """All figures at one number of clips; medians of the repeats, the two workflows in turns."""
+    makers = {"posemill": posemill_project, "bare": bare_project}
+    homes = {name: folder / f"{name}{clips}" for name in makers}
+    for name, make in makers.items():
+        make(homes[name], clips)
+    figures: dict[str, object] = {"clips": clips, "subjects": -(-clips // PER_SUBJECT)}
+    # The first call reads every clip's content once; what it costs depends on the films and is not in the figures.
+    figures["first_parse_s"] = round(timed(homes["posemill"], "--list-rules")[0], 2)
+    found: dict[str, list[tuple[float, float]]] = {}
+
+    def both(step: str, *arguments: str) -> dict[str, str]:
+        texts = {}
+        for _ in range(repeats):
+            for name in makers:
+                wall, memory, texts[name] = timed(homes[name], *arguments)
+                found.setdefault(f"{name}_{step}", []).append((wall, memory))
+        return texts
+
+    both("parse", "--list-rules")
+    texts = both("dry_run", "--dry-run", "--quiet", "rules")
+    for name, text in texts.items():
+        jobs = re.findall(r"^total\s+(\d+)", text, re.MULTILINE)
+        figures[f"{name}_jobs"] = int(jobs[0])
+    for home in homes.values():
+        timed(home, program=(__file__, "--finish"))
+    texts = both("nothing_to_do")
+    for name, text in texts.items():
+        if "Nothing to be done" not in text:
+            raise SystemExit(f"{name}, {clips} clips: expected nothing to do, got: {text[-2000:]}")
+    for step, runs in found.items():
+        figures[f"{step}_s"] = round(statistics.median(r[0] for r in runs), 2)
+        figures[f"{step}_mb"] = round(max(r[1] for r in runs))
+    for step in ("dry_run", "nothing_to_do"):
+        figures[f"{step}_ratio"] = round(figures[f"posemill_{step}_s"] / figures[f"bare_{step}_s"], 2)
+    return figures
+
+
+def main() -> None:
+    """Print a record per number of clips."""
+    if sys.argv[1:2] == ["--finish"]:
+        finish()
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="+", default=[840, 10_000, 100_000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="JSON record to write")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for clips in given.clips:
+            figures = measure(clips, given.repeats, Path(folder))
+            for name, value in figures.items():
+                print(f"{name:28s} {value}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
