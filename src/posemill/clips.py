@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from posemill.errors import InputError
@@ -67,14 +68,22 @@ class Clips:
     clips: dict[tuple[str, str], Clip] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    @cached_property
+    def _by_subject(self) -> dict[str, tuple[Clip, ...]]:
+        # Asked once per job: a search through all clips would cost a workflow of many clips the square of their number.
+        grouped: dict[str, list[Clip]] = {}
+        for key in sorted(self.clips):
+            grouped.setdefault(key[0], []).append(self.clips[key])
+        return {subject: tuple(clips) for subject, clips in grouped.items()}
+
     @property
     def subjects(self) -> tuple[str, ...]:
         """Subjects in order of name."""
-        return tuple(sorted({subject for subject, _ in self.clips}))
+        return tuple(self._by_subject)
 
     def of(self, subject: str) -> tuple[Clip, ...]:
         """All clips of a subject in order of id."""
-        return tuple(self.clips[key] for key in sorted(self.clips) if key[0] == subject)
+        return self._by_subject.get(subject, ())
 
     def height_m(self, subject: str) -> float | None:
         """The subject's height, if any of its rows says it."""

@@ -14,8 +14,9 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,19 @@ def _parsed(file: str, mtime_ns: int, package: str) -> tuple[str, tuple[str, ...
     return digest, tuple(imported)
 
 
+@cache
 def _source(module: str) -> Path | None:
-    """File of a module, without importing it (its parent packages are imported)."""
+    """File of a module, without importing it or what it lies in: the search for a network must not load torch."""
+    package, *inner = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(package)
     except (ModuleNotFoundError, ValueError):
         return None
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        package = f"{package}.{part}"
+        spec = PathFinder.find_spec(package, spec.submodule_search_locations)
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
@@ -221,7 +229,7 @@ class StageRequest:
 
     def to_json(self) -> str:
         """Sorted JSON on one line: the rule's one parameter."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(vars(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> StageRequest:
