@@ -36,7 +36,8 @@ def clips(subject):
     return CLIPS[:LAST] if subject == SUBJECTS[-1] else CLIPS
 rule all:
     input:
-        expand("results/{{s}}/{{k}}", s=SUBJECTS, k=["poses3d.h5", "bvh", "csv", "evaluation.json"]), PICTURES, "results/summary.ok"
+        expand("results/{{s}}/{{k}}", s=SUBJECTS, k=["poses3d.h5", "bvh", "csv", "pictures", "evaluation.json"]),
+        "results/summary.ok"
 rule detect:
     input: "films/{{s}}/{{c}}.mp4"
     output: "results/{{s}}/detect/{{c}}.h5"
@@ -74,9 +75,11 @@ rule quality:
     output: "results/{{s}}/quality.json"
     shell: "touch {{output}}"
 rule picture:
-    input: "films/{{s}}/{{c}}.mp4", "results/{{s}}/keypoints2d.h5", "results/{{s}}/merged3d.h5"
-    output: "results/{{s}}/pictures/{{c}}.png"
-    shell: "touch {{output}}"
+    input:
+        lambda w: [f"films/{{w.s}}/{{c}}.mp4" for c in clips(w.s)],
+        "results/{{s}}/keypoints2d.h5", "results/{{s}}/merged3d.h5",
+    output: directory("results/{{s}}/pictures")
+    shell: "mkdir {{output}}"
 rule summary:
     input: expand("results/{{s}}/merged3d.h5", s=SUBJECTS), expand("results/{{s}}/quality.json", s=SUBJECTS)
     output: "results/summary.tsv"
@@ -122,9 +125,8 @@ def posemill_project(folder: Path, clips: int) -> None:
 def bare_project(folder: Path, clips: int) -> None:
     write_films(folder, clips)
     subjects = -(-clips // PER_SUBJECT)
-    pictures = 'PICTURES = [f"results/{s}/pictures/{c}.png" for s in SUBJECTS for c in clips(s)]\n'
     text = BARE.format(subjects=subjects, last=clips - PER_SUBJECT * (subjects - 1))
-    (folder / "Snakefile").write_text(text.replace("rule all:", pictures + "rule all:", 1))
+    (folder / "Snakefile").write_text(text)
 
 
 def timed(folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "snakemake")) -> tuple[float, float, str]:

@@ -78,7 +78,6 @@ def _parsed(file: str, mtime_ns: int, package: str) -> tuple[str, tuple[str, ...
     return digest, tuple(imported)
 
 
-@cache
 def _source(module: str) -> Path | None:
     """File of a module, without importing it or what it lies in: the search for a network must not load torch."""
     package, *inner = module.split(".")

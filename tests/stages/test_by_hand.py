@@ -38,7 +38,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         "publish m.h5 -o poses3d.h5",
         "export poses3d.h5 -o bvh --format bvh",
         "export poses3d.h5 -o csv --format csv",
-        "picture film.mp4 k.h5 m.h5 -o walk.png --clip walk",
+        "picture k.h5 m.h5 film.mp4 -o pictures --clip walk",
         "quality m.h5 --keypoints2d k.h5 -o q.json --option low_score=0.3",
         "summary m.h5 --quality q.json -o s.tsv",
         "check s.tsv",
@@ -51,7 +51,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
     assert merged.subject == "anna" and clip.attrs["frame"] == "camera" and clip.attrs["scale_source"] == "height_m"
     assert artifact.read(tmp_path / "l.h5").provenance["options"]["flip"] is False
     assert (tmp_path / "bvh" / "walk.p1.bvh").is_file() and (tmp_path / "csv" / "walk.p1.csv").is_file()
-    assert (tmp_path / "walk.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pictures" / "walk.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_not_a_video_is_a_failed_clip_and_goes_through_the_chain(posemill, tmp_p
         "merge k.h5 l.h5 p.h5 -o m.h5",
         "summary m.h5 -o s.tsv",
         "export m.h5 -o bvh --format bvh",
-        "picture text.mp4 k.h5 m.h5 -o t.png --clip t",
+        "picture k.h5 m.h5 text.mp4 -o pictures --clip t",
     ):
         code, text = posemill(*step.split())
         assert code == 0, (step, text)
