@@ -1,12 +1,22 @@
 """How the workflow carries many clips: time and memory to parse it, to plan everything and to find nothing to do.
 
-Simulated: the clips. Each is a file of its own with a few bytes in it, 120 to a subject (30 sequences x 4 cameras, as in
-Human3.6M: 840 clips are its 7 subjects), with a calibration per camera and a truth per subject; the sheet names them
+Simulated: the clips. Each is a file of its own with a few bytes in it, 120 to a subject (30 sequences x 4 cameras, as
+in Human3.6M: 840 clips are its 7 subjects), with a calibration per camera and a truth per subject; the sheet names them
 all. Not simulated: the workflow, its default configuration and profile, and Snakemake. For "nothing to do" the outputs
-are written empty, and Snakemake's own code writes its records of them, since running the jobs would take days.
+are written empty, and Snakemake's own code writes its records of them, since running the jobs would take days. Real
+videos are also read once, for their SHA-256, when the workflow first sees them.
 
 Beside it, in the same run and in turns, a bare workflow: the same rules, jobs and files with nothing in them, no sheet,
 no parameters, no logs, no function that is called per job. What is above it is posemill's.
+
+Then hours of wall time on N workers (a GPU, or a core where the detector has no use for a GPU), by this model:
+
+    planning       one dry run
+    detecting      ceil(clips / N) x (start_s + frames x detect_ms)
+    the rest       ceil(subjects / N) x (tail_jobs x start_s + clips of a subject x frames x tail_ms)
+
+one after the other, though the rest of one subject runs beside the detection of the next: an upper bound. Start, detect
+and tail are parameters; their defaults are the demo's, by `benchmarks/demo_wall_time.py` (MediaPipe, one core).
 
     python benchmarks/scale.py [--clips 840 10000 100000] [--repeats 3] [--output docs/records/scale.json]
 """
@@ -15,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -24,10 +35,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_SUBJECT, CAMERAS = 120, 4
+# Of the demo, on one core.
+START_S, DETECT_MS, TAIL_MS = 1.5, 18.0, 5.0
 BARE = """\
 SUBJECTS = [f"S{{i:05d}}" for i in range({subjects})]
 CLIPS = [f"c{{i:03d}}" for i in range(120)]
@@ -129,8 +144,10 @@ def bare_project(folder: Path, clips: int) -> None:
     (folder / "Snakefile").write_text(text)
 
 
-def timed(folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "snakemake")) -> tuple[float, float, str]:
-    """Wall seconds, peak memory in MB and output of one Snakemake call."""
+def timed(
+    folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "snakemake")
+) -> tuple[dict[str, float], str]:
+    """Wall and processor seconds, peak memory in MB, and the output, of one Snakemake call."""
     log = folder / ".out"
     start = time.perf_counter()
     with log.open("w") as out:
@@ -143,7 +160,7 @@ def timed(folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "snak
     text = log.read_text()
     if child.returncode:
         raise SystemExit(f"snakemake {' '.join(arguments)} in {folder}: {text[-2000:]}")
-    return wall, usage.ru_maxrss / 1024, text
+    return {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "mb": usage.ru_maxrss / 1024}, text
 
 
 def finish() -> None:
@@ -171,46 +188,68 @@ def finish() -> None:
     cli.main([*sys.argv[2:], "--summary"])
 
 
-def measure(clips: int, repeats: int, folder: Path) -> dict[str, object]:
-    """All figures at one number of clips; medians of the repeats, the two workflows in turns."""
+def measure(clips: int, repeats: int, folder: Path) -> dict[str, Any]:
+    """All figures at one number of clips: medians of the repeats, the two workflows in turns."""
     makers = {"posemill": posemill_project, "bare": bare_project}
     homes = {name: folder / f"{name}{clips}" for name in makers}
     for name, make in makers.items():
         make(homes[name], clips)
-    figures: dict[str, object] = {"clips": clips, "subjects": -(-clips // PER_SUBJECT)}
-    # The first call reads every clip's content once; what it costs depends on the films and is not in the figures.
-    figures["first_parse_s"] = round(timed(homes["posemill"], "--list-rules")[0], 2)
-    found: dict[str, list[tuple[float, float]]] = {}
+    # Reads every clip's content; later calls remember it.
+    timed(homes["posemill"], "--dry-run", "--quiet", "all")
 
-    def both(step: str, *arguments: str) -> dict[str, str]:
+    def both(*arguments: str) -> tuple[dict[str, Any], dict[str, str]]:
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in makers}
         texts = {}
         for _ in range(repeats):
             for name in makers:
-                wall, memory, texts[name] = timed(homes[name], *arguments)
-                found.setdefault(f"{name}_{step}", []).append((wall, memory))
-        return texts
+                found, texts[name] = timed(homes[name], *arguments)
+                runs[name].append(found)
+        step: dict[str, Any] = {
+            name: {key: round(statistics.median(r[key] for r in of), 1) for key in of[0]} for name, of in runs.items()
+        }
+        step["ratio_cpu"] = round(step["posemill"]["cpu_s"] / step["bare"]["cpu_s"], 2)
+        return step, texts
 
-    both("parse", "--list-rules")
-    texts = both("dry_run", "--dry-run", "--quiet", "rules")
-    for name, text in texts.items():
-        jobs = re.findall(r"^total\s+(\d+)", text, re.MULTILINE)
-        figures[f"{name}_jobs"] = int(jobs[0])
+    record: dict[str, Any] = {"clips": clips, "subjects": -(-clips // PER_SUBJECT), "repeats": repeats}
+    record["parse"], _ = both("--list-rules")
+    record["dry_run"], texts = both("--dry-run", "--quiet", "rules")
+    jobs = {name: int(re.findall(r"^total\s+(\d+)", text, re.MULTILINE)[0]) for name, text in texts.items()}
+    if jobs["posemill"] != jobs["bare"]:
+        raise SystemExit(f"{clips} clips: expected as many jobs in both workflows, got {jobs}")
+    record["jobs"] = jobs["posemill"]
     for home in homes.values():
         timed(home, program=(__file__, "--finish"))
-    texts = both("nothing_to_do")
+    record["nothing_to_do"], texts = both()
     for name, text in texts.items():
         if "Nothing to be done" not in text:
             raise SystemExit(f"{name}, {clips} clips: expected nothing to do, got: {text[-2000:]}")
-    for step, runs in found.items():
-        figures[f"{step}_s"] = round(statistics.median(r[0] for r in runs), 2)
-        figures[f"{step}_mb"] = round(max(r[1] for r in runs))
-    for step in ("dry_run", "nothing_to_do"):
-        figures[f"{step}_ratio"] = round(figures[f"posemill_{step}_s"] / figures[f"bare_{step}_s"], 2)
-    return figures
+    for home in homes.values():
+        shutil.rmtree(home)
+    return record
+
+
+def predicted_h(record: dict[str, Any], workers: int, given: argparse.Namespace) -> float:
+    """Hours of wall time by the model above."""
+    clips, subjects = record["clips"], record["subjects"]
+    detect_s = math.ceil(clips / workers) * (given.start_s + given.frames * given.detect_ms / 1000)
+    each_s = given.tail_jobs * given.start_s + clips / subjects * given.frames * given.tail_ms / 1000
+    planning_s = record["dry_run"]["posemill"]["wall_s"]
+    return round((planning_s + detect_s + math.ceil(subjects / workers) * each_s) / 3600, 2)
+
+
+def show(record: dict[str, Any]) -> None:
+    print(f"\n{record['clips']} clips, {record['subjects']} subjects, {record['jobs']} jobs")
+    for step in ("parse", "dry_run", "nothing_to_do"):
+        for name in ("posemill", "bare"):
+            r = record[step][name]
+            print(f"  {step:14s} {name:9s} {r['wall_s']:7.1f} s wall {r['cpu_s']:7.1f} s processor {r['mb']:6.0f} MB")
+        print(f"  {step:14s} ratio of processor time {record[step]['ratio_cpu']:.2f}")
+    for workers, hours in record["predicted_h"].items():
+        print(f"  {hours:8.2f} h on {workers} workers")
 
 
 def main() -> None:
-    """Print a record per number of clips."""
+    """Print a table per number of clips."""
     if sys.argv[1:2] == ["--finish"]:
         finish()
         return
@@ -218,12 +257,28 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs="+", default=[840, 10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, help="JSON record to write")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--frames", type=int, default=2500, help="per clip (Human3.6M: 2.1 million in 840)")
+    parser.add_argument("--start-s", type=float, default=START_S, help="start of one job")
+    parser.add_argument("--detect-ms", type=float, default=DETECT_MS, help="detection of a frame")
+    parser.add_argument("--tail-ms", type=float, default=TAIL_MS, help="all other stages, per frame")
+    parser.add_argument("--tail-jobs", type=int, default=9, help="jobs per subject")
     given = parser.parse_args()
+    model = {key: getattr(given, key) for key in ("frames", "start_s", "detect_ms", "tail_ms", "tail_jobs")}
+    print("model: " + ", ".join(f"{key} {value}" for key, value in model.items()))
+    records = []
     with tempfile.TemporaryDirectory() as folder:
         for clips in given.clips:
-            figures = measure(clips, given.repeats, Path(folder))
-            for name, value in figures.items():
-                print(f"{name:28s} {value}", flush=True)
+            load = round(os.getloadavg()[0], 1)
+            record = measure(clips, given.repeats, Path(folder)) | {"load_before": load}
+            record["predicted_h"] = {str(n): predicted_h(record, n, given) for n in given.workers}
+            records.append(record)
+            show(record)
+            if given.output:
+                machine = {"processors": os.cpu_count(), "python": platform.python_version()}
+                machine["snakemake"] = version("snakemake")
+                text = json.dumps({"machine": machine, "model": model, "records": records}, indent=1)
+                given.output.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,13 @@ Options = Annotated[
     Parameter(name=["--option"], help="An option of the method or stage as name=value; may be repeated.", negative=""),
 ]
 Stage = Annotated[
-    str | None, Parameter(name=["--stage"], help="Complete request, as the workflow makes it (JSON).", show=False)
+    str | None,
+    Parameter(
+        name=["--stage"],
+        help="Complete request, as the workflow makes it (JSON); - reads it from standard input.",
+        show=False,
+        allow_leading_hyphen=True,
+    ),
 ]
 
 
@@ -55,7 +61,8 @@ def _request(
     """Take the workflow's request as it is, or make one from what was typed; refuse if the code here differs."""
     if text is None:
         return plan(stage, method, _options(options), sheet or {})
-    request = StageRequest.from_json(text)
+    # A request that names thousands of clips is longer than the system lets one argument be.
+    request = StageRequest.from_json(sys.stdin.read() if text == "-" else text)
     if request.stage != stage:
         raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
     here = plan(stage, request.method, request.options, request.sheet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -83,6 +84,15 @@ def test_a_request_of_other_code_is_refused(posemill):
     assert code == 1 and "expected code 0123456789abcdef" in text
     code, text = posemill("lift", "d.h5", "-o", "l.h5", "--stage", request)
     assert code == 1 and "expected a request for lift, got one for detect" in text
+
+
+def test_a_request_of_thousands_of_clips_is_read_from_standard_input(tmp_path):
+    clips = {f"clip{i}": {"camera": "cam1", "calibration": "camera.json"} for i in range(5000)}
+    request = json.dumps({"stage": "gather", "code": "0123456789abcdef", "sheet": {"clips": clips}})
+    assert len(request) > 2 * 128 * 1024, "longer than Linux lets one argument be"
+    command = [sys.executable, "-m", "posemill.cli", "gather", "d.h5", "-o", "k.h5", "--stage", "-"]
+    done = subprocess.run(command, cwd=tmp_path, input=request, capture_output=True, text=True)
+    assert done.returncode == 1 and "expected code 0123456789abcdef" in done.stderr
 
 
 def test_not_a_video_is_a_failed_clip_and_goes_through_the_chain(posemill, tmp_path):
