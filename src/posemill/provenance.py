@@ -46,28 +46,31 @@ _CARRIERS = {
 def _canonical(node: Any) -> Any:
     """Syntax tree as plain data, equal for equal code under every Python: no positions, no empty fields."""
     if isinstance(node, ast.AST):
-        fields = {k: _canonical(v) for k, v in ast.iter_fields(node) if k not in ("type_comment", "kind", "ctx")}
-        return [type(node).__name__, {k: v for k, v in fields.items() if v not in (None, [])}]
+        fields = {}
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != [] and name not in ("type_comment", "kind", "ctx"):
+                fields[name] = _canonical(value)
+        return [type(node).__name__, fields]
     if isinstance(node, list):
         return [_canonical(v) for v in node]
     return node if node is None else repr(node)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:]
-    return tree
+def _without_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        body = node.body
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:]
 
 
 @cache
 def _parsed(file: str, mtime_ns: int, package: str) -> tuple[str, tuple[str, ...]]:
     """Hash of a module without docstrings, and every dotted name that it imports anywhere."""
-    tree = _without_docstrings(ast.parse(Path(file).read_bytes()))
+    tree = ast.parse(Path(file).read_bytes())
     imported: list[str] = []
     for node in ast.walk(tree):
+        _without_docstring(node)
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
