@@ -130,26 +130,25 @@ class Gan:
         for bodies in whole_bodies(clip, max_gap_s=self._options.max_gap_s, view=self._view):
             image, scale = image_pose(bodies.plane)
             depth, spread = self._depths(image)
-            joints, factor = standard_body(np.concatenate([image, depth[..., None]], -1))
+            joints, factor = standard_body(np.concatenate([image, depth], -1))
             in_plane = bodies.sigma / scale[:, None]
             # One figure for three axes: x and y err with the keypoint, z with the network.
-            variance = (2 * in_plane**2 + spread**2) / 3 * factor[:, None] ** 2
+            variance = (2 * in_plane**2 + spread) / 3 * factor[:, None] ** 2
             sigma = aged_sigma(np.sqrt(self._floor_m**2 + variance), bodies.age, "h36m17")
             fill(output, bodies.frames, joints, sigma)
         return output
 
     def _depths(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depths relative to the pelvis (N, 17), and by how much the mirrored answer differs, halved."""
-        depth = self._run(image)
-        spread = np.zeros_like(depth)
-        if self._options.flip:
-            mirrored = self._run(image[:, _FLIP] * (-1, 1))[:, _FLIP]
-            depth, spread = (depth + mirrored) / 2, np.abs(depth - mirrored) / 2
-        return depth - depth[:, :1], spread
+        """Depths relative to the pelvis (N, 17, 1), and the variance that the mirrored answer shows (N, 17)."""
+        from posemill.lifters.answers import averaged
+
+        other = self._run(image[:, _FLIP] * (-1, 1))[:, _FLIP] if self._options.flip else None
+        depth, variance = averaged(self._run(image), other)
+        return depth - depth[:, :1], variance
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         import torch
 
         inputs = torch.from_numpy(image.reshape(-1, 34).astype(np.float32)).to(self._where)
         with torch.inference_mode():
-            return self._network(inputs).double().cpu().numpy()
+            return self._network(inputs).double().cpu().numpy()[..., None]

@@ -31,6 +31,7 @@ from pydantic import BaseModel, Field
 
 from posemill.errors import InputError, expected
 from posemill.lifters.answers import DEFAULT_SIGMA_M
+from posemill.lifters.cards import agreed, card_arguments, card_fps, take_sigma_floor
 from posemill.lifters.protocol import LifterCard
 from posemill.networks.picture_units import Normaliser
 
@@ -132,22 +133,16 @@ def setup(
     """
     from posemill.lifters.loading import build
 
-    given = about.get("network", {})
-    if not isinstance(given, dict):
-        raise InputError(expected("card: network", "arguments of the network", given, where=where))
-    normaliser = _agreed("normaliser", options.normaliser, about.get("normaliser"), "picture", where)
-    root_relative = _agreed("root_relative", options.root_relative, about.get("root_relative"), True, where)
-    fps = about.get("fps")
+    given = card_arguments(about, where)
+    normaliser = agreed("normaliser", options.normaliser, about.get("normaliser"), "picture", where)
+    root_relative = agreed("root_relative", options.root_relative, about.get("root_relative"), True, where)
+    fps = card_fps(about, where)
     if normaliser not in get_args(Normaliser):
         raise InputError(expected("card: normaliser", " or ".join(get_args(Normaliser)), normaliser, where=where))
     if not isinstance(root_relative, bool):
         raise InputError(expected("card: root_relative", "true or false", root_relative, where=where))
-    if fps is not None and not (isinstance(fps, int | float) and 1 <= fps <= 1000):
-        raise InputError(expected("card: fps", "1 to 1000 or null", fps, where=where))
     tensors = dict(tensors)
-    floor = tensors.pop("sigma_floor", DEFAULT_SIGMA_M)
-    if floor.shape != (17,) or not (floor > 0).all():
-        raise InputError(expected("tensor sigma_floor", "17 positive numbers", floor.shape, where=where))
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, where)
     arguments = {**sizes(tensors), **given}
     network = build(make, arguments, tensors, where)
     channels, frames = arguments["channels"], arguments["frames"]
@@ -164,8 +159,8 @@ def setup(
         any_length,
         normaliser,
         root_relative,
-        float(fps) if fps is not None and options.resample else None,
-        floor.astype(np.float64),
+        fps if options.resample else None,
+        floor,
     )
 
 
@@ -178,10 +173,3 @@ def picture_card(card: LifterCard, made: Setup, about: Mapping[str, Any]) -> Lif
         receptive_field=made.window,
         licences={**card.licences, **about.get("licences", {})},
     )
-
-
-def _agreed(name: str, option: Any, said: Any, otherwise: Any, where: Path) -> Any:
-    """Option, else card, else default; option and card must say the same."""
-    if option is not None and said is not None and option != said:
-        raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=where))
-    return next(value for value in (option, said, otherwise) if value is not None)

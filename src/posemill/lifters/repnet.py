@@ -162,16 +162,14 @@ class RepNet:
 
     def lift(self, clip: LiftInput) -> LiftOutput:
         """Lift every frame that has all joints; see :class:`~posemill.lifters.protocol.LiftOutput`."""
-        from posemill.lifters.answers import aged_sigma, fill, mirror_back, nothing
+        from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
         from posemill.lifters.body_view import standard_body, whole_bodies
 
         output = nothing(len(clip.time))
         for bodies in whole_bodies(clip, max_gap_s=self._options.max_gap_s, view=self._view):
-            joints, age = self._run(bodies.plane), bodies.age
-            variance = np.zeros(age.shape)
-            if self._options.flip:
-                mirrored = mirror_back(self._run(bodies.plane[:, _FLIP] * (-1, 1)))
-                joints, variance = (joints + mirrored) / 2, ((joints - mirrored) ** 2).mean(-1) / 4
+            mirrored = mirror_back(self._run(bodies.plane[:, _FLIP] * (-1, 1))) if self._options.flip else None
+            joints, variance = averaged(self._run(bodies.plane), mirrored)
+            age = bodies.age
             if self._form == "repnet":
                 age[:, _SPINE] = age[:, _AROUND_SPINE].max(1)
             joints, factor = standard_body(joints)

@@ -9,7 +9,7 @@ import numpy as np
 
 from posemill.camera import Camera
 from posemill.errors import ClipError
-from posemill.lifters.answers import aged_sigma, fill, flip_sigma, mirror_back, nothing
+from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
 from posemill.lifters.loading import device_name
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.lifters.timeline import Timeline
@@ -133,24 +133,19 @@ class Seq2SeqLifter:
         self._put(output, frames, picked, stretch.age[frames - low])
 
     def _stills(self, timeline: Timeline, output: LiftOutput) -> None:
-        for start in range(0, len(timeline), _BATCH):
-            stop = min(start + _BATCH, len(timeline))
-            usable = np.flatnonzero(timeline.usable[start:stop])
-            if not len(usable):
-                continue
-            stretch = timeline.stretch(start, stop)
-            windows = np.repeat(stretch.points[usable, None], self._setup.frames, axis=1)
+        for frames, seen in timeline.blocks(_BATCH):
+            windows = np.repeat(seen.points[:, None], self._setup.frames, axis=1)
             answers = self._answers(windows, timeline.clip.camera)
             picked = answers if self._blend == "mean" else [a[:, -1:] for a in answers]
-            self._put(output, start + usable, picked, stretch.age[usable])
+            self._put(output, frames, picked, seen.age)
 
     def _put(self, output: LiftOutput, frames: np.ndarray, answers: list[np.ndarray], age: np.ndarray) -> None:
         """Blend answers (N, places, 17, 3) of the person, and of the mirrored one if asked for."""
         means = [a.mean(1) for a in answers]
-        sigma = flip_sigma(means[0], means[-1], self._setup.sigma_floor)
+        mean, variance = averaged(*means)
         spread = np.mean([((a - a.mean(1, keepdims=True)) ** 2).mean((1, 3)) for a in answers], axis=0)
-        sigma = aged_sigma(np.sqrt(sigma**2 + spread), age, self.card.joint_set_in)
-        fill(output, frames, np.mean(means, axis=0), sigma)
+        sigma = aged_sigma(np.sqrt(self._setup.sigma_floor**2 + variance + spread), age, self.card.joint_set_in)
+        fill(output, frames, mean, sigma)
 
     def _answers(self, windows: np.ndarray, camera: Camera) -> list[np.ndarray]:
         """Windows (N, frames, 16, 2) in px to poses (N, frames, 17, 3); with flip a second time, mirrored."""

@@ -149,27 +149,20 @@ def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dic
 
 def _read(options: Options) -> Setup:
     from posemill.lifters.answers import DEFAULT_SIGMA_M
+    from posemill.lifters.cards import agreed, card_arguments, card_choice, card_fps, take_sigma_floor
     from posemill.lifters.loading import read
     from posemill.lifters.temporal_lift import Setup
 
     path = weights(options)
     tensors, about = read(path, NAME, convert, "a published VideoPose3D .bin")
-    joints_in = _agreed("joint_set_in", options.joint_set_in, about.get("joint_set_in"), path)
+    joints_in = agreed("joint_set_in", options.joint_set_in, about.get("joint_set_in"), None, path)
     if joints_in not in ("h36m17", "coco17"):
         do = f"set lifters.{NAME}.joint_set_in to the joints that these weights were trained on"
         raise InputError(expected("joint_set_in", "h36m17 or coco17", joints_in, where=path, do=do))
-    sizes = about.get("network", {})
-    if not isinstance(sizes, dict):
-        raise InputError(expected("card: network", "arguments of the network", sizes, where=path))
-    causal = bool(_agreed("causal", options.causal, sizes.get("causal"), path))
-    normaliser, fps = about.get("normaliser", "screen"), about.get("fps")
-    if normaliser not in _NORMALISERS:
-        raise InputError(expected("card: normaliser", " or ".join(_NORMALISERS), normaliser, where=path))
-    if fps is not None and not (isinstance(fps, int | float) and 1 <= fps <= 1000):
-        raise InputError(expected("card: fps", "1 to 1000 or null", fps, where=path))
-    floor = tensors.pop("sigma_floor", DEFAULT_SIGMA_M)
-    if floor.shape != (17,) or not (floor > 0).all():
-        raise InputError(expected("tensor sigma_floor", "17 positive numbers", floor.shape, where=path))
+    sizes = card_arguments(about, path)
+    causal = bool(agreed("causal", options.causal, sizes.get("causal"), False, path))
+    normaliser, fps = card_choice(about, "normaliser", tuple(_NORMALISERS), path), card_fps(about, path)
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, path)
     trajectory = {n.removeprefix(_TRAJECTORY): tensors.pop(n) for n in list(tensors) if n.startswith(_TRAJECTORY)}
     network = _network(tensors, {**sizes, "causal": causal}, 17, path)
     root = _network(trajectory, {"causal": causal}, 1, path) if trajectory else None
@@ -185,14 +178,7 @@ def _read(options: Options) -> Setup:
         needs_camera=normaliser == "rays",
         licences={**CARD.licences, **about.get("licences", {})},
     )
-    return Setup(network, root, floor.astype(np.float64), normaliser, fps, chosen)
-
-
-def _agreed(name: str, option: Any, said: Any, path: Path) -> Any:
-    """Option, else card; both must say the same."""
-    if option is not None and said is not None and option != said:
-        raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=path))
-    return said if option is None else option
+    return Setup(network, root, floor, normaliser, fps, chosen)
 
 
 def _network(tensors: dict[str, np.ndarray], sizes: Mapping[str, Any], joints_out: int, path: Path) -> TemporalModel:
