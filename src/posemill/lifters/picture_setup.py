@@ -27,31 +27,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
 from posemill.lifters.answers import DEFAULT_SIGMA_M
 from posemill.lifters.cards import agreed, card_arguments, card_fps, take_sigma_floor
+from posemill.lifters.options import BridgeOptions
 from posemill.lifters.protocol import LifterCard
 from posemill.networks.picture_units import Normaliser
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["OFFICIAL_FPS", "PictureOptions", "Setup", "picture_card", "setup"]
+    from posemill.formats.checkpoints import Checkpoint
 
-OFFICIAL_FPS = 50.0
+__all__ = ["PictureOptions", "Setup", "picture_card", "published", "setup"]
+
+_OFFICIAL_FPS = 50.0
 
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 
-class PictureOptions(BaseModel, extra="forbid"):
+class PictureOptions(BridgeOptions, extra="forbid"):
     """Options of lifters that answer in units of the picture."""
 
     weights: Annotated[
         Path | None, Field(description="safetensors of posemill train or convert, or a published file; null: ours")
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
     normaliser: Annotated[
         Normaliser | None,
         Field(description="What the network's units are; null: as the card of the weights says, else picture"),
@@ -64,12 +66,6 @@ class PictureOptions(BaseModel, extra="forbid"):
         float, Field(ge=0, le=0.9, description="Share of a window that the next one sees too; 0 as published")
     ] = 0.5
     resample: Annotated[bool, Field(description="Bring clips of other rates to that of the training, and back")] = True
-    max_gap_s: Annotated[
-        float, Field(ge=0, le=10, description="Keypoints missing for up to this long are bridged for the network")
-    ] = 0.5
-    max_missing: Annotated[
-        int, Field(ge=0, le=15, description="Frames in which more of the 17 joints are unknown are not lifted")
-    ] = 4
 
 
 @dataclass(frozen=True)
@@ -162,6 +158,26 @@ def setup(
         fps if options.resample else None,
         floor,
     )
+
+
+def published(
+    checkpoint: Checkpoint, options: PictureOptions, names: tuple[str, ...], lifter: str, source: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring a published checkpoint to what our own file holds: tensors and card, what the options say in it.
+
+    Parameters
+    ----------
+    names
+        Of the dictionary in which its training wrote the network.
+
+    Raises
+    ------
+    InputError
+        None of them is there.
+    """
+    said = {"normaliser": options.normaliser, "root_relative": options.root_relative}
+    about = {"lifter": lifter, "fps": _OFFICIAL_FPS, "source": source, "licences": {"weights": "Apache-2.0"}}
+    return checkpoint.part(*names), about | {name: value for name, value in said.items() if value is not None}
 
 
 def picture_card(card: LifterCard, made: Setup, about: Mapping[str, Any]) -> LifterCard:

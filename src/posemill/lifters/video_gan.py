@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
+from posemill.lifters.options import FlipOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.skeleton import JOINT_SETS
 
@@ -62,13 +63,12 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(FlipOptions, extra="forbid"):
     """Options of ``video_gan``."""
 
     weights: Annotated[
         Path | None, Field(description="safetensors of posemill, or a training checkpoint; null: the shipped ones")
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
     max_gap_s: Annotated[float, Field(ge=0, le=2, description="Longest gap of a keypoint that is bridged")] = 0.25
     camera: Annotated[
         Literal["training", "own"],
@@ -81,7 +81,7 @@ def weights(options: Options) -> Path:
     return options.weights or SHIPPED
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Take both generators out of a training checkpoint, and make their card."""
     from posemill.networks.video_gan import from_official
 
@@ -116,7 +116,7 @@ class VideoGan:
 
         self._options = options
         path = weights(options)
-        tensors, card = read(path, NAME, convert, "a video_absolute_resnet.tar")
+        tensors, card = read(path, NAME, convert, options, "a video_absolute_resnet.tar")
         self._floor_m = take_sigma_floor(tensors, _FLOOR_M, path)
         root = {n.removeprefix("root."): t for n, t in tensors.items() if n.startswith("root.")}
         # What belongs to neither network is compared with the pose network, which then names it.
