@@ -53,8 +53,8 @@ from posemill.skeleton import convert
 TURNS = 5
 # Frames of the clip that a lifter's speed is taken on: a few seconds of work each.
 FRAMES = {
-    "linear": 30_000, "gan": 30_000, "repnet": 20_000, "temporal": 8_000, "video_gan": 8_000, "seq2seq": 1_000,
-    "dstformer": 486, "agformer": 500,
+    "linear": 8_000, "gan": 8_000, "repnet": 4_000, "temporal": 2_000, "video_gan": 2_000, "seq2seq": 300,
+    "dstformer": 243, "agformer": 216,
 }  # fmt: skip
 _BLOCK = 1024
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from posemill.networks.linear import LinearLifter
 
 NAME = "linear"
-_CHUNK = 8192
+_CHUNK = 512
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "linear.safetensors"
 
 _RAYS = "linear rays 1"

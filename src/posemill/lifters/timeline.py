@@ -22,7 +22,7 @@ from posemill.skeleton import JointSet, joint_set
 
 __all__ = ["Stretch", "Timeline"]
 
-_CHUNK = 4096
+_CHUNK = 1024
 _LEAP_S = 0.25
 
 
