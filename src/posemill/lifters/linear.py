@@ -28,7 +28,7 @@ from pydantic import Field
 from posemill.errors import InputError, expected
 from posemill.lifters.answers import DEFAULT_SIGMA_M, nothing
 from posemill.lifters.cards import agreed, card_arguments, take_sigma_floor
-from posemill.lifters.options import FlipOptions
+from posemill.lifters.options import PublishedOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.networks.rays import INPUT_WIDTH, JOINTS_IN, OUTPUT_WIDTH, ray_pose
 
@@ -65,22 +65,12 @@ CARD = LifterCard(
 )
 
 
-class Options(FlipOptions, extra="forbid"):
+class Options(PublishedOptions, extra="forbid"):
     """Options of ``linear``."""
 
     weights: Annotated[
         Path | None,
         Field(description="safetensors of posemill train or convert, or a TensorFlow .index; null: the shipped ones"),
-    ] = None
-    statistics: Annotated[
-        Path | None,
-        Field(description="Of published weights: .npz with mean_2d, std_2d (32, px), mean_3d, std_3d (48, mm)"),
-    ] = None
-    use_sh: Annotated[
-        bool | None, Field(description="Published weights for Stacked Hourglass 2D (MPII joints); null: card, else no")
-    ] = None
-    camera_frame: Annotated[
-        bool | None, Field(description="Published weights that answer in camera axes; null: card, else yes")
     ] = None
     max_missing: Annotated[
         int, Field(ge=0, le=JOINTS_IN - 2, description="Frames that lack more of the 12 limb joints are not lifted")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-__all__ = ["BodyOptions", "BridgeOptions", "FlipOptions"]
+__all__ = ["BodyOptions", "BridgeOptions", "FlipOptions", "PublishedOptions"]
 
 
 class FlipOptions(BaseModel, extra="forbid"):
@@ -33,4 +34,20 @@ class BodyOptions(FlipOptions, extra="forbid"):
     view: Annotated[
         Literal["picture", "turned"] | None,
         Field(description="turned: as a camera sees it that looks at the pelvis; null: the card's, else picture"),
+    ] = None
+
+
+class PublishedOptions(FlipOptions, extra="forbid"):
+    """Of lifters whose published weights read standardised poses: what those weights do not say of themselves."""
+
+    statistics: Annotated[
+        Path | None,
+        Field(description=".npz with mean_2d, std_2d (32, px), mean_3d, std_3d (48, mm), for weights without them"),
+    ] = None
+    use_sh: Annotated[
+        bool | None, Field(description="Weights for Stacked Hourglass 2D (MPII joints); null: as their card, else no")
+    ] = None
+    camera_frame: Annotated[
+        bool | None,
+        Field(description="Weights that answer in camera axes, not the calibrated world's; null: card, else yes"),
     ] = None

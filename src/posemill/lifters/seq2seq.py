@@ -31,7 +31,7 @@ from pydantic import Field
 
 from posemill.errors import InputError, expected
 from posemill.lifters.cards import agreed, take_sigma_floor
-from posemill.lifters.options import BridgeOptions
+from posemill.lifters.options import BridgeOptions, PublishedOptions
 from posemill.lifters.protocol import LifterCard
 from posemill.lifters.standardised import NORMALISERS, PREFIX, Setup, Standardised, read_statistics, take_statistics
 
@@ -69,23 +69,12 @@ CARD = LifterCard(
 )
 
 
-class Options(BridgeOptions, extra="forbid"):
+class Options(PublishedOptions, BridgeOptions, extra="forbid"):
     """Options of ``seq2seq``."""
 
     weights: Annotated[
         Path | None,
         Field(description="safetensors of posemill train or convert, or a TensorFlow checkpoint's .index; null: ours"),
-    ] = None
-    statistics: Annotated[
-        Path | None,
-        Field(description=".npz with mean_2d, std_2d (32, px), mean_3d, std_3d (48, mm), for weights without them"),
-    ] = None
-    use_sh: Annotated[
-        bool | None, Field(description="Weights for Stacked Hourglass 2D (MPII joints); null: as their card, else no")
-    ] = None
-    camera_frame: Annotated[
-        bool | None,
-        Field(description="Weights that answer in camera axes, not the calibrated world's; null: card, else yes"),
     ] = None
     sequence_length: Annotated[
         int | None, Field(ge=1, le=100, description="Frames per window; null: as the weights' card says, else 5")
