@@ -470,8 +470,10 @@ def card(weights: Path) -> None:
 
 
 @app.command
-def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
+def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = None) -> None:
     """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
+
+    An --option says what the checkpoint does not (statistics=FILE, joint_set_in=coco17, causal=true); it goes in.
 
     Parameters
     ----------
@@ -482,7 +484,7 @@ def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
     """
     from posemill.stages import convert as run
 
-    run.run(checkpoint, output, lifter)
+    run.run(checkpoint, output, lifter, _options(option))
 
 
 benchmark = App(name="benchmark", help="Judge a method on data with an exact truth.")
