@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 
 from posemill import registry
 from posemill.errors import InputError, PosemillError
+from posemill.images.command import app as images
 from posemill.plan import plan
 from posemill.provenance import StageRequest
 
@@ -52,18 +53,25 @@ def _request(
     options: list[str] | None = None,
     sheet: dict[str, Any] | None = None,
 ) -> StageRequest:
-    """Take the workflow's request as it is, or make one from what was typed; refuse if the code here differs."""
+    """Take the workflow's request as it is, or make one from what was typed; refuse if code or weights here differ."""
     if text is None:
         return plan(stage, method, _options(options), sheet or {})
     request = StageRequest.from_json(text)
     if request.stage != stage:
         raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
-    here = plan(stage, request.method, request.options, request.sheet)
-    if here.code != request.code:
-        raise InputError(
-            f"stage {stage}: expected code {request.code}, got {here.code}: the posemill that runs here is not the one "
-            "that planned the run; install the same version in both places or rebuild the image"
-        )
+    # Where stages run in an image, that is another installation than the one that planned the run.
+    do = (
+        "the posemill that runs here is not the one that planned the run; install the same version in both places or "
+        "rebuild the image"
+    )
+    try:
+        here = plan(stage, request.method, request.options, request.sheet)
+    except PosemillError as error:
+        raise InputError(f"stage {stage}: {error}; the workflow accepted this, so {do}") from None
+    for what in ("code", "weights"):
+        if getattr(here, what) != getattr(request, what):
+            found = f"expected {what} {getattr(request, what)}, got {getattr(here, what) or 'none'}"
+            raise InputError(f"stage {stage}: {found}: {do}")
     return request
 
 
@@ -422,7 +430,7 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (linear).
+        Which lifter (posemill list lifters).
     motion
         Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
     seed
@@ -431,6 +439,14 @@ def train(
     from posemill.stages import train as run
 
     run.run(name, motion, output, seed=seed, options=_options(option))
+
+
+@app.command
+def card(weights: Path) -> None:
+    """Print what a safetensors weights file says of itself: terms, how it was made, what was measured; Markdown."""
+    from posemill.stages.card import page
+
+    print(page(weights), end="")
 
 
 @app.command
@@ -520,6 +536,9 @@ def list_(kind: str = "all") -> None:
     if kind not in ("all", *registry.KINDS):
         raise InputError(f"list: expected all, {' or '.join(registry.KINDS)}, got {kind!r}")
     inventory.print_methods(registry.KINDS if kind == "all" else (kind,))
+
+
+app.command(images)
 
 
 @app.command

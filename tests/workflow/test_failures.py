@@ -99,7 +99,10 @@ def test_without_weights_the_run_ends_before_any_job_with_the_way_to_them(fresh,
 
 def test_missing_image_ends_the_run_before_any_job(fresh):
     ran, text = fresh.snakemake("--use-singularity", POSES, check=False)
-    assert "posemill_0.1.0.sif: expected the image of every stage, got nothing" in text and ran == {}
+    assert (
+        "posemill_0.1.0.sif: expected the image of every stage, got nothing; build it: posemill images build" in text
+        and ran == {}
+    )
 
 
 def test_unknown_option_names_those_that_exist(fresh):

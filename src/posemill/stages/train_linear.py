@@ -1,0 +1,142 @@
+"""Train ``linear`` on bodies through virtual cameras, calibrate its sigma, write it with its card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from posemill.progress import Ticker
+from posemill.provenance import sha256_file
+from posemill.stages.train_data import TrainOptions, check_options, read_split, terms
+
+__all__ = ["TrainLinearOptions", "run"]
+
+
+class TrainLinearOptions(TrainOptions, extra="forbid"):
+    """Options of ``posemill train linear``."""
+
+    epochs: Annotated[int, Field(ge=1, description="Rounds of freshly drawn views")] = 200
+    views_per_epoch: Annotated[int, Field(ge=1024)] = 65536
+    hidden: Annotated[int, Field(ge=8, le=8192, description="Width of the hidden layers; 1024 in the paper")] = 512
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
+    """Train ``linear`` and write its weights; see :func:`posemill.stages.train.run`."""
+    options = check_options("linear", TrainLinearOptions, values, output)
+    split = read_split(motion, options)
+    # Ten bodies a second tell what fifty would.
+    held_out = {
+        subject: np.concatenate([c.joints[:: max(1, round(c.fps / 10))] for c in clips])
+        for subject, clips in split.held_out.items()
+    }
+
+    import torch
+
+    from posemill.lifters import linear as lifter
+    from posemill.training import linear as trainer
+    from posemill.training.bodies import pose_library
+
+    torch.set_num_threads(options.threads)
+    schedule = trainer.Schedule(
+        epochs=options.epochs,
+        views_per_epoch=options.views_per_epoch,
+        hidden=options.hidden,
+        dropout=options.dropout,
+        seed=seed,
+    )
+    library = pose_library([clip.joints for clip in split.training], seed=seed)
+    with Ticker(options.epochs, "train linear", "epoch") as ticker:
+
+        def report(epoch: int, loss_m: float) -> None:
+            ticker.step(f"{1000 * loss_m:.1f} mm")
+
+        network = trainer.train(library, schedule, report=report)
+    # What is evaluated is what is stored: half precision.
+    for parameter in network.parameters():
+        if parameter.ndim == 2:
+            parameter.data = parameter.data.half().float()
+    factor, results = _evaluate(network, held_out, schedule)
+    card = {
+        "method": "linear",
+        **split.card,
+        "options": options.model_dump(mode="json"),
+        "seed": seed,
+        "licences": terms(options),
+        "results": results,
+    }
+    lifter.store(output, network, factor, card)
+    print(json.dumps(results, indent=1))
+    print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+
+
+_VIEWS_PER_SUBJECT = 4000
+
+
+def _evaluate(network: Any, held_out: dict[str, np.ndarray], schedule: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """Calibrate sigma on every other held-out subject, and measure: errors on all, coverage on the others."""
+    from posemill.training import linear as trainer
+
+    subjects = sorted(held_out)
+    samples = {noise: [_predicted(network, held_out[s], noise, schedule, i) for i, s in enumerate(subjects)]
+               for noise in ("exact", "white", "detector")}  # fmt: skip
+    calibration = samples["detector"][::2]
+    factor = trainer.sigma_factor(
+        np.concatenate([s["error"] for s in calibration]), np.concatenate([s["sigma"] for s in calibration])
+    )
+    results: dict[str, Any] = {}
+    for noise, parts in samples.items():
+        per_subject = {subject: _errors_mm(part) for subject, part in zip(subjects, parts, strict=True)}
+        names = next(iter(per_subject.values()))
+        results[noise] = {
+            **{name: round(float(np.mean([p[name] for p in per_subject.values()])), 1) for name in names},
+            "subjects": per_subject,
+        }
+    check = samples["detector"][1::2]
+    coverage = trainer.sigma_coverage(
+        np.concatenate([s["error"] for s in check]), np.concatenate([s["sigma"] for s in check]) * factor
+    )
+    results["sigma"] = {
+        "calibrated_on": subjects[::2],
+        "checked_on": subjects[1::2],
+        "share_within_one_sigma": {axis: round(share, 3) for axis, share in coverage.items()},
+    }
+    return factor, results
+
+
+def _predicted(network: Any, bodies: np.ndarray, noise: str, schedule: Any, seed: int) -> dict[str, np.ndarray]:
+    """Predict views of one subject; camera frame, metres, relative to the pelvis."""
+    from posemill.networks.linear import predict
+    from posemill.networks.rays import ray_pose
+    from posemill.training.bodies import STANDARD_LENGTH_M, body_length
+    from posemill.training.linear import held_out_views
+
+    repeated = np.concatenate([bodies] * -(-_VIEWS_PER_SUBJECT // len(bodies)))[:_VIEWS_PER_SUBJECT]
+    views, pixels = held_out_views(repeated, noise, schedule, 1000 + seed)
+    pose = ray_pose(views.normalise(pixels), np.ones(pixels.shape[:2], dtype=bool))
+    turned, sigma = predict(network, pose.inputs, flip=True)
+    joints = np.concatenate([np.zeros((len(turned), 1, 3)), turned @ pose.rotation], 1)
+    truth = views.joints_camera - views.joints_camera[:, :1]
+    size = (body_length(truth) / STANDARD_LENGTH_M)[:, None, None]
+    return {"joints": joints, "truth": truth, "size": size, "sigma": sigma, "error": (joints - truth / size)[:, 1:]}
+
+
+def _errors_mm(sample: dict[str, np.ndarray]) -> dict[str, float]:
+    from posemill.metrics.pose import mpjpe, p_mpjpe
+    from posemill.training.linear import LIMB_INDICES
+
+    joints, truth, size = sample["joints"], sample["truth"], sample["size"]
+    fourteen = np.setdiff1d(np.arange(17), (7, 9, 10))
+    values = {
+        "mpjpe17_mm": mpjpe(joints, truth),
+        "mpjpe17_size_given_mm": mpjpe(joints * size, truth),
+        "mpjpe14_size_given_mm": mpjpe((joints * size)[:, fourteen], truth[:, fourteen]),
+        "p_mpjpe17_mm": p_mpjpe(joints, truth),
+        "p_mpjpe14_mm": p_mpjpe(joints[:, fourteen], truth[:, fourteen]),
+        "p_mpjpe12_limbs_mm": p_mpjpe(joints[:, LIMB_INDICES], truth[:, LIMB_INDICES]),
+    }
+    return {name: round(1000 * value, 1) for name, value in values.items()}
