@@ -32,7 +32,13 @@ Options = Annotated[
     Parameter(name=["--option"], help="An option of the method or stage as name=value; may be repeated.", negative=""),
 ]
 Stage = Annotated[
-    str | None, Parameter(name=["--stage"], help="Complete request, as the workflow makes it (JSON).", show=False)
+    str | None,
+    Parameter(
+        name=["--stage"],
+        help="Complete request, as the workflow makes it (JSON); - reads it from standard input.",
+        show=False,
+        allow_leading_hyphen=True,
+    ),
 ]
 
 
@@ -56,7 +62,8 @@ def _request(
     """Take the workflow's request as it is, or make one from what was typed; refuse if code or weights here differ."""
     if text is None:
         return plan(stage, method, _options(options), sheet or {})
-    request = StageRequest.from_json(text)
+    # A request that names thousands of clips is longer than the system lets one argument be.
+    request = StageRequest.from_json(sys.stdin.read() if text == "-" else text)
     if request.stage != stage:
         raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
     # Where stages run in an image, that is another installation than the one that planned the run.
@@ -313,19 +320,32 @@ def quality(merged3d: Path, *, keypoints2d: Path, output: Output, option: Option
 
 
 @app.command
-def picture(video: Path, keypoints2d: Path, merged3d: Path, *, output: Output, clip: str, stage: Stage = None) -> None:
-    """Draw a frame with its 2D keypoints beside the 3D pose.
+def picture(
+    keypoints2d: Path,
+    merged3d: Path,
+    videos: list[Path],
+    *,
+    output: Output,
+    clip: Annotated[list[str] | None, Parameter(negative="")] = None,
+    stage: Stage = None,
+) -> None:
+    """Draw a frame of each clip, its 2D keypoints beside the 3D pose, into a folder.
 
     Parameters
     ----------
-    video, keypoints2d, merged3d
-        The source and what was made of it.
+    keypoints2d, merged3d
+        What was made of the videos.
+    videos
+        The clips' sources.
     clip
-        Which clip of the files.
+        Id of each video's clip, in the same order; may be repeated. Without it, the videos' names.
     """
+    from posemill.clips import safe_id
     from posemill.stages import picture as run
 
-    run.run(video, keypoints2d, merged3d, clip, output, _request("picture", stage))
+    ids = clip or [safe_id(path.name if path.is_dir() else path.stem) for path in videos]
+    request = _request("picture", stage, sheet={"clips": ids})
+    run.run(run.pair(request.sheet["clips"], videos), keypoints2d, merged3d, output, request)
 
 
 @app.command

@@ -9,8 +9,9 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 from posemill.errors import InputError
@@ -67,14 +68,22 @@ class Clips:
     clips: dict[tuple[str, str], Clip] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    @cached_property
+    def _by_subject(self) -> dict[str, tuple[Clip, ...]]:
+        # Asked once per job: a search through all clips would cost a workflow of many clips the square of their number.
+        grouped: dict[str, list[Clip]] = {}
+        for key in sorted(self.clips):
+            grouped.setdefault(key[0], []).append(self.clips[key])
+        return {subject: tuple(clips) for subject, clips in grouped.items()}
+
     @property
     def subjects(self) -> tuple[str, ...]:
         """Subjects in order of name."""
-        return tuple(sorted({subject for subject, _ in self.clips}))
+        return tuple(self._by_subject)
 
     def of(self, subject: str) -> tuple[Clip, ...]:
         """All clips of a subject in order of id."""
-        return tuple(self.clips[key] for key in sorted(self.clips) if key[0] == subject)
+        return self._by_subject.get(subject, ())
 
     def height_m(self, subject: str) -> float | None:
         """The subject's height, if any of its rows says it."""
@@ -122,17 +131,19 @@ def read_sheet(sheet: Path) -> tuple[list[Clip], list[str]]:
         found = f"unknown {unknown}" if unknown else f"missing {missing}" if missing else "a column twice"
         raise InputError(f"{sheet}: columns: expected tab-separated names of {', '.join(COLUMNS)}; got {found}")
     clips, problems = [], []
+    # Many rows name the same calibration and truth, and a shared disk answers slowly.
+    exists = cache(Path.exists)
     for number, line in numbered[1:]:
         row = next(csv.reader([line], delimiter="\t"))
         cells = {k: v.strip() for k, v in zip(header, row, strict=False) if v.strip()}
-        clip, found = _row(cells, sheet.parent, len(row) > len(header))
+        clip, found = _row(cells, sheet.parent, len(row) > len(header), exists)
         problems += [f"{sheet}:{number}: {problem}" for problem in found]
         if not found:
             clips.append(clip)
     return clips, problems
 
 
-def _row(cells: dict[str, str], folder: Path, too_long: bool) -> tuple[Clip, list[str]]:
+def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[Path], bool]) -> tuple[Clip, list[str]]:
     problems = ["more cells than columns"] if too_long else []
     ids = {name: safe_id(cells.get(name, "")) for name in ("subject", "clip")}
     for name, value in ids.items():
@@ -153,7 +164,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool) -> tuple[Clip, lis
         if name in cells
     }
     for name, path in paths.items():
-        if not path.exists():
+        if not exists(path):
             problems.append(f"{name}: expected a file, got nothing at {path}")
     if "video" not in paths:
         problems.append("video: expected a path, got nothing")

@@ -14,8 +14,9 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,28 +46,31 @@ _CARRIERS = {
 def _canonical(node: Any) -> Any:
     """Syntax tree as plain data, equal for equal code under every Python: no positions, no empty fields."""
     if isinstance(node, ast.AST):
-        fields = {k: _canonical(v) for k, v in ast.iter_fields(node) if k not in ("type_comment", "kind", "ctx")}
-        return [type(node).__name__, {k: v for k, v in fields.items() if v not in (None, [])}]
+        fields = {}
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != [] and name not in ("type_comment", "kind", "ctx"):
+                fields[name] = _canonical(value)
+        return [type(node).__name__, fields]
     if isinstance(node, list):
         return [_canonical(v) for v in node]
     return node if node is None else repr(node)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:]
-    return tree
+def _without_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        body = node.body
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:]
 
 
 @cache
 def _parsed(file: str, mtime_ns: int, package: str) -> tuple[str, tuple[str, ...]]:
     """Hash of a module without docstrings, and every dotted name that it imports anywhere."""
-    tree = _without_docstrings(ast.parse(Path(file).read_bytes()))
+    tree = ast.parse(Path(file).read_bytes())
     imported: list[str] = []
     for node in ast.walk(tree):
+        _without_docstring(node)
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -78,11 +82,17 @@ def _parsed(file: str, mtime_ns: int, package: str) -> tuple[str, tuple[str, ...
 
 
 def _source(module: str) -> Path | None:
-    """File of a module, without importing it (its parent packages are imported)."""
+    """File of a module, without importing it or what it lies in: the search for a network must not load torch."""
+    package, *inner = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(package)
     except (ModuleNotFoundError, ValueError):
         return None
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        package = f"{package}.{part}"
+        spec = PathFinder.find_spec(package, spec.submodule_search_locations)
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
@@ -221,7 +231,7 @@ class StageRequest:
 
     def to_json(self) -> str:
         """Sorted JSON on one line: the rule's one parameter."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(vars(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> StageRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         "publish m.h5 -o poses3d.h5",
         "export poses3d.h5 -o bvh --format bvh",
         "export poses3d.h5 -o csv --format csv",
-        "picture film.mp4 k.h5 m.h5 -o walk.png --clip walk",
+        "picture k.h5 m.h5 film.mp4 -o pictures --clip walk",
         "quality m.h5 --keypoints2d k.h5 -o q.json --option low_score=0.3",
         "summary m.h5 --quality q.json -o s.tsv",
         "check s.tsv",
@@ -53,7 +54,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
     assert merged.subject == "anna" and clip.attrs["frame"] == "camera" and clip.attrs["scale_source"] == "height_m"
     assert artifact.read(tmp_path / "l.h5").provenance["options"]["flip"] is False
     assert (tmp_path / "bvh" / "walk.p1.bvh").is_file() and (tmp_path / "csv" / "walk.p1.csv").is_file()
-    assert (tmp_path / "walk.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pictures" / "walk.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,15 @@ def test_a_request_that_another_posemill_accepted_says_so(posemill):
     assert code == 1 and "unknown lifter 'newer'" in text and "not the one that planned the run" in text
 
 
+def test_a_request_of_thousands_of_clips_is_read_from_standard_input(tmp_path):
+    clips = {f"clip{i}": {"camera": "cam1", "calibration": "camera.json"} for i in range(5000)}
+    request = json.dumps({"stage": "gather", "code": "0123456789abcdef", "sheet": {"clips": clips}})
+    assert len(request) > 2 * 128 * 1024, "longer than Linux lets one argument be"
+    command = [sys.executable, "-m", "posemill.cli", "gather", "d.h5", "-o", "k.h5", "--stage", "-"]
+    done = subprocess.run(command, cwd=tmp_path, input=request, capture_output=True, text=True)
+    assert done.returncode == 1 and "expected code 0123456789abcdef" in done.stderr
+
+
 def test_not_a_video_is_a_failed_clip_and_goes_through_the_chain(posemill, tmp_path):
     (tmp_path / "text.mp4").write_text("this is no film")
     for step in (
@@ -109,7 +119,7 @@ def test_not_a_video_is_a_failed_clip_and_goes_through_the_chain(posemill, tmp_p
         "merge k.h5 l.h5 p.h5 -o m.h5",
         "summary m.h5 -o s.tsv",
         "export m.h5 -o bvh --format bvh",
-        "picture text.mp4 k.h5 m.h5 -o t.png --clip t",
+        "picture k.h5 m.h5 text.mp4 -o pictures --clip t",
     ):
         code, text = posemill(*step.split())
         assert code == 0, (step, text)

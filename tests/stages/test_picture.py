@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from posemill.errors import ArtifactError
+from posemill.errors import ArtifactError, InputError
 from posemill.formats.artifact import Clip, write
 from posemill.stages import picture
 from tests.stages import exported_subject as es
@@ -32,8 +33,8 @@ def video(tmp_path_factory):
 def draw(folder, video, merged, keypoints=None):
     write(folder / "m.h5", merged)
     write(folder / "k.h5", keypoints or es.keypoints(FRAMES))
-    picture.run(video, folder / "k.h5", folder / "m.h5", "walk", folder / "out.png", es.REQUEST)
-    return np.asarray(Image.open(folder / "out.png").convert("RGB")).astype(int)
+    picture.run({"walk": video}, folder / "k.h5", folder / "m.h5", folder, es.REQUEST)
+    return np.asarray(Image.open(folder / "walk.png").convert("RGB")).astype(int)
 
 
 def shown_grey(image) -> int:
@@ -92,15 +93,23 @@ def test_stills_without_a_path(tmp_path, video):
 
 def test_same_input_gives_same_bytes(tmp_path, video):
     draw(tmp_path, video, es.merged(FRAMES))
-    first = (tmp_path / "out.png").read_bytes()
+    first = (tmp_path / "walk.png").read_bytes()
     draw(tmp_path, video, es.merged(FRAMES))
-    assert (tmp_path / "out.png").read_bytes() == first
+    assert (tmp_path / "walk.png").read_bytes() == first
 
 
 def test_unknown_clip_and_other_run(tmp_path, video):
     write(tmp_path / "m.h5", es.merged(FRAMES))
     write(tmp_path / "k.h5", es.keypoints(FRAMES))
     with pytest.raises(ArtifactError, match="clip: expected jump, got walk"):
-        picture.run(video, tmp_path / "k.h5", tmp_path / "m.h5", "jump", tmp_path / "o.png", es.REQUEST)
+        picture.run({"jump": video}, tmp_path / "k.h5", tmp_path / "m.h5", tmp_path, es.REQUEST)
     with pytest.raises(ArtifactError, match="expected p1, 50 frames"):
         draw(tmp_path, video, es.merged(FRAMES), es.keypoints(20))
+
+
+def test_clips_and_videos_are_paired_in_order():
+    a, b = Path("x/1.mp4"), Path("y/2.mp4")
+    assert picture.pair(["walk", "run"], [a, b]) == {"walk": a, "run": b}
+    for clips in (["walk"], ["walk", "walk"], ["walk", "run", "run"]):
+        with pytest.raises(InputError, match="one clip for each video, got 2 videos"):
+            picture.pair(clips, [a, b])

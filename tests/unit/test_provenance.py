@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,3 +102,9 @@ def test_record_names_no_folder(tmp_path):
     assert str(tmp_path) not in repr(made) and "/home" not in repr(made)
     assert made["inputs"] == {"detections": sha256_file(file)}
     assert made["sheet"]["clips"]["c"]["calibration"] == "cam.toml"
+
+
+def test_looking_for_code_imports_none_of_it():
+    """Each parse and each job of a cluster hashes the code; a network's torch would cost it seconds and 250 MB."""
+    program = "import sys; from posemill.plan import plan; plan('lift', 'linear'); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "False"

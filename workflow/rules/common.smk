@@ -47,6 +47,11 @@ put_on_path()
 
 SETTINGS = checked(settings.load, config)
 RESULTS = SETTINGS.results
+if workflow.modifier.modify_path(RESULTS) != RESULTS:
+    # It would also move the user's videos, and part of what is written here.
+    raise WorkflowError(
+        f"posemill: module: expected no prefix, got one for {RESULTS}; say results: in the module's config instead"
+    )
 CLIPS = checked(find_clips)
 CLIP_COUNT = Counter(subject for subject, _ in CLIPS.clips)
 METHODS = {"detector": SETTINGS.detector, "lifter": SETTINGS.lifter}
@@ -108,8 +113,9 @@ checked(check_weights)
 checked(write_methods)
 
 
-# Where this file lies, whatever workflow includes it.
+# Where this file lies, whatever workflow includes it; the names of the images also where it lies in a repository.
 CONTAINERS = Path(str(workflow.current_basedir)).parents[1] / "containers"
+IMAGES = Path(workflow.source_path("../../containers/images.yaml"))
 
 
 def in_containers():
@@ -120,7 +126,7 @@ def in_containers():
 
 def image(name):
     """Path or URI of an image of containers/images.yaml; a missing one ends the run before its first job."""
-    images = yaml.safe_load((CONTAINERS / "images.yaml").read_text())
+    images = yaml.safe_load(IMAGES.read_text())
     if name not in images:
         raise WorkflowError(
             f"posemill: configuration: image: expected one of {', '.join(images)}, got {name}"

@@ -14,4 +14,4 @@ rule gather:
     params:
         stage=gather_fingerprint,
     shell:
-        "posemill gather {input.detections:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"
+        "posemill gather {input.detections:q} --output {output:q} --stage - <<< {params.stage:q} 2> {log:q}"

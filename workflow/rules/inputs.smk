@@ -144,10 +144,19 @@ def quality_of(subject):
     return f"{RESULTS}/{subject}/quality.{METHODS['detector']}.{METHODS['lifter']}.json"
 
 
+def videos_of(wildcards):
+    return [str(clip.video) for clip in rows(wildcards)]
+
+
+def picture_fingerprint(wildcards):
+    """The clips in the order of their videos."""
+    return fingerprint("picture", clips=[clip.clip for clip in rows(wildcards)])
+
+
 def all_pictures(wildcards):
     if not SETTINGS.pictures:
         return []
     return [
-        f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}/{clip}.png"
-        for subject, clip in sorted(CLIPS.clips)
+        f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}"
+        for subject in CLIPS.subjects
     ]

@@ -63,23 +63,23 @@ rule quality:
 
 rule picture:
     input:
-        video=ancient(video_of),
         keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
         merged=f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
+        videos=ancient(videos_of),
     output:
-        f"{RESULTS}/{{subject}}/pictures/{{detector}}.{{lifter}}/{{clip}}.png",
+        directory(f"{RESULTS}/{{subject}}/pictures/{{detector}}.{{lifter}}"),
     log:
-        f"{RESULTS}/{{subject}}/logs/picture.{{detector}}.{{lifter}}.{{clip}}.log",
+        f"{RESULTS}/{{subject}}/logs/picture.{{detector}}.{{lifter}}.log",
     threads: 1
     resources:
         mem_mb=more_memory(1000, clip_mb=15),
-        runtime=more_time(10),
+        runtime=more_time(120),
         gpu=0,
     params:
-        stage=stage_only("picture"),
+        stage=picture_fingerprint,
     shell:
-        "posemill picture {input.video:q} {input.keypoints:q} {input.merged:q} --clip {wildcards.clip:q}"
-        " --output {output:q} --stage {params.stage:q} 2> {log:q}"
+        "posemill picture {input.keypoints:q} {input.merged:q} {input.videos:q} --output {output:q}"
+        " --stage {params.stage:q} 2> {log:q}"
 
 
 rule summary:

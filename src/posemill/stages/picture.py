@@ -1,62 +1,83 @@
-"""picture: one frame of a clip with its 2D keypoints beside the 3D pose, as PNG."""
+"""picture: one frame of each clip with its 2D keypoints beside the 3D pose, as PNG."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from posemill.errors import ArtifactError, ClipError, expected
+from posemill.errors import ArtifactError, ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read
 from posemill.formats.atomic import write_bytes
 from posemill.media import frames, probe
 from posemill.provenance import StageRequest
 from posemill.view.picture import ClipView, draw_clip, draw_message
 
-__all__ = ["run"]
+__all__ = ["pair", "run"]
 
 # A third into the clip most motions are under way; decoding starts at the front, so hours are not waited for.
 _SHARE, _LATEST_S = 1 / 3, 20.0
 
 
-def run(video: Path, keypoints2d: Path, merged: Path, clip: str, output: Path, request: StageRequest) -> None:
-    """Draw one clip.
+def run(videos: Mapping[str, Path], keypoints2d: Path, merged: Path, output: Path, request: StageRequest) -> None:
+    """Draw clips of one subject.
 
     Parameters
     ----------
-    video
-        The clip's video, image or folder of images.
+    videos
+        Clip to its video, image or folder of images.
     keypoints2d, merged
-        The subject's keypoints2d and merged3d artifacts.
-    clip
-        Which clip.
+        The subject's keypoints2d and merged3d artifacts; they are read once, however many clips there are.
     output
-        PNG. For a failed clip it says why.
+        Folder, made if missing, for ``{clip}.png``. For a failed clip the picture says why.
 
     Raises
     ------
     ArtifactError
-        The artifacts do not have the clip, or are not of one run.
+        The artifacts do not have a clip, or are not of one run.
+    InputError
+        The folder cannot be made.
     """
     seen, solved = read(keypoints2d, schema="keypoints2d"), read(merged, schema="merged3d")
-    found, result = _clip(seen, clip, keypoints2d), _clip(solved, clip, merged)
-    title = f"{solved.subject} / {clip}"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made: {error.strerror}; choose another folder") from None
+    for clip, video in videos.items():
+        found, result = _clip(seen, clip, keypoints2d), _clip(solved, clip, merged)
+        drawn = _draw(f"{solved.subject} / {clip}", video, found, result, seen.joint_set, keypoints2d)
+        write_bytes(output / f"{clip}.png", drawn)
+
+
+def pair(clips: Sequence[str], videos: Sequence[Path]) -> dict[str, Path]:
+    """Clip to its video, from two lists in the same order.
+
+    Raises
+    ------
+    InputError
+        They differ in length, or a clip is named twice.
+    """
+    if len(set(clips)) != len(videos) or len(clips) != len(videos):
+        raise InputError(f"picture: expected one clip for each video, got {len(videos)} videos and {', '.join(clips)}")
+    return dict(zip(clips, videos, strict=True))
+
+
+def _draw(title: str, video: Path, found: Clip, result: Clip, joint_set_2d: str, keypoints2d: Path) -> bytes:
     reason = result.reason if result.status != "ok" else found.reason
     if reason or not result.tracks:
-        write_bytes(output, draw_message(title, reason or "no person in this clip"))
-        return
+        return draw_message(title, reason or "no person in this clip")
     name = sorted(result.tracks)[0]
     if name not in found.tracks or len(found.time) != len(result.time):
         raise ArtifactError(
-            expected(f"clip {clip}", f"{name}, {len(result.time)} frames", f"{sorted(found.tracks)}", where=keypoints2d)
+            expected(title, f"{name}, {len(result.time)} frames", f"{sorted(found.tracks)}", where=keypoints2d)
         )
     index = _shown_frame(result, result.tracks[name])
     try:
         rgb = _picture_at(video, result, index)
     except ClipError as error:
-        write_bytes(output, draw_message(title, str(error)))
-        return
-    write_bytes(output, draw_clip(_view(title, index, rgb, seen.joint_set, found.tracks[name], result, name)))
+        return draw_message(title, str(error))
+    return draw_clip(_view(title, index, rgb, joint_set_2d, found.tracks[name], result, name))
 
 
 def _clip(artifact: Artifact, clip: str, path: Path) -> Clip:
