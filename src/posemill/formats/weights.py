@@ -78,7 +78,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def weights_terms(path: Path | None, otherwise: Mapping[str, str]) -> dict[str, str]:
-    """Terms of code, weights and data: what the file's card says, before what is said of the method at large."""
+    """Terms of code, weights and data: what the file's card says, else what is said of the method's files at large."""
     said = read_card(path).get("licences") if path else None
     return {**otherwise, **({str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {})}
 

@@ -24,10 +24,10 @@ def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[s
     if name not in TRAINED:
         raise InputError(f"train: expected {', '.join(TRAINED[:-1])} or {TRAINED[-1]}, got {name!r}")
     if name == "linear":
-        from posemill.stages import train_linear
+        from posemill.stages.train import linear
 
-        train_linear.run(motion, output, seed, options or {})
+        linear.run(motion, output, seed, options or {})
     else:
-        from posemill.stages import train_windows
+        from posemill.stages.train import windows
 
-        train_windows.run(name, motion, output, seed, options or {})
+        windows.run(name, motion, output, seed, options or {})

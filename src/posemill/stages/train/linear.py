@@ -11,7 +11,7 @@ from pydantic import Field
 
 from posemill.progress import Ticker
 from posemill.provenance import sha256_file
-from posemill.stages.train_data import TrainOptions, check_options, read_split, terms
+from posemill.stages.train.data import TrainOptions, check_options, read_split, terms
 
 __all__ = ["TrainLinearOptions", "run"]
 

@@ -15,7 +15,7 @@ from pydantic import Field, create_model
 from posemill.formats.motion import MotionClip
 from posemill.progress import Ticker
 from posemill.provenance import sha256_file
-from posemill.stages.train_data import MotionSplit, TrainOptions, check_options, read_split, terms
+from posemill.stages.train.data import MotionSplit, TrainOptions, check_options, read_split, terms
 
 __all__ = ["TrainWindowsOptions", "run"]
 
