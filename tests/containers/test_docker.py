@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tarfile
 import time
@@ -41,17 +42,21 @@ def dockerd(tmp_path_factory) -> Iterator[str]:
             yield address
         finally:
             daemon.terminate()
+            daemon.wait(60)
+            # Gigabytes, of which pytest would keep three.
+            shutil.rmtree(folder / "data", ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def built(dockerd, tmp_path_factory) -> tuple[Path, str]:
+def built(dockerd, tmp_path_factory) -> Iterator[tuple[Path, str]]:
     """A checkout whose posemill image was built in the daemon, and what the build said."""
     needs("apptainer")
     checkout = copy_checkout(tmp_path_factory.mktemp("docker") / "checkout")
     with one_build_at_a_time():
         code, said = posemill("images", "build", folder=checkout, env={"DOCKER_HOST": dockerd})
     assert code == 0, said
-    return checkout, said
+    yield checkout, said
+    shutil.rmtree(checkout)
 
 
 def test_the_engine_is_used_where_its_daemon_answers_and_its_steps_are_shown(built):

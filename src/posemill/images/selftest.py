@@ -1,7 +1,7 @@
 """What an image must be able to do, run inside it while it is built and by ``posemill images verify``.
 
 ``python -m posemill.images.selftest [cpu|cuda]`` loads every library that computes, starts MediaPipe's network, lifts
-one person, and prints one line of JSON with the versions and the code of each stage.
+one person, and prints one line of JSON with the versions, the code of each stage and the weights.
 """
 
 from __future__ import annotations
@@ -16,22 +16,36 @@ import numpy as np
 
 from posemill import registry
 from posemill.errors import MissingError, PosemillError, expected
-from posemill.plan import STAGES
-from posemill.provenance import code_hash, library_versions
+from posemill.plan import STAGES, weights_file
+from posemill.provenance import code_hash, library_versions, sha256_file
 
 __all__ = ["main", "stage_code"]
 
 
 @cache
 def stage_code() -> dict[str, str]:
-    """Code hash of every stage and method, by name: equal here and in an image if the sources are."""
+    """Code hash of every stage and method and digest of shipped weights, by name: what rules ask an image for."""
     modules = {stage: f"posemill.stages.{stage}" for stage in STAGES}
     for kind in registry.KINDS:
         for name in registry.names(kind):
             module = registry.load(kind, name).__name__
             if module.startswith("posemill."):
                 modules[f"{kind[:-1]} {name}"] = module
-    return {name: code_hash(module) for name, module in sorted(modules.items())}
+    code = {name: code_hash(module) for name, module in sorted(modules.items())}
+    return code | _shipped_weights()
+
+
+def _shipped_weights() -> dict[str, str]:
+    found = {}
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            try:
+                file = weights_file(kind, name, registry.options(kind, name, None))
+            except MissingError:
+                continue
+            if file is not None:
+                found[f"weights of {name}"] = sha256_file(file)[:16]
+    return found
 
 
 def _check_torch(flavour: str) -> None:
