@@ -9,7 +9,7 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3; do \
 	&& echo $$v && break; done)
 CORES ?= all
 
-.PHONY: help setup demo test lint format models clean
+.PHONY: help setup demo test slurm lint images format models clean
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[twin,test,lint]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[twin,images,test,lint]'
 	@touch $@
 
 setup: $(BIN)/.ready  ## Make .venv with everything pinned
@@ -33,6 +33,9 @@ demo: setup  ## Run the whole chain on the demo subject
 test: setup  ## Run all tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
+slurm: setup  ## Add to .venv what profiles/slurm and profiles/cluster-generic need
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[slurm,cluster-generic]'
+
 lint: setup  ## ruff, pyright, import-linter, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,6 +43,9 @@ lint: setup  ## ruff, pyright, import-linter, snakefmt, snakemake --lint
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+images: setup  ## Build the container image, by Docker or Apptainer, whichever is there
+	$(BIN)/posemill images build
 
 format: setup  ## Write all files in the house's format
 	$(BIN)/ruff check --fix .

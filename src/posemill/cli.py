@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 
 from posemill import registry
 from posemill.errors import InputError, PosemillError
+from posemill.images.command import app as images
 from posemill.plan import plan
 from posemill.provenance import StageRequest
 
@@ -58,19 +59,26 @@ def _request(
     options: list[str] | None = None,
     sheet: dict[str, Any] | None = None,
 ) -> StageRequest:
-    """Take the workflow's request as it is, or make one from what was typed; refuse if the code here differs."""
+    """Take the workflow's request as it is, or make one from what was typed; refuse if code or weights here differ."""
     if text is None:
         return plan(stage, method, _options(options), sheet or {})
     # A request that names thousands of clips is longer than the system lets one argument be.
     request = StageRequest.from_json(sys.stdin.read() if text == "-" else text)
     if request.stage != stage:
         raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
-    here = plan(stage, request.method, request.options, request.sheet)
-    if here.code != request.code:
-        raise InputError(
-            f"stage {stage}: expected code {request.code}, got {here.code}: the posemill that runs here is not the one "
-            "that planned the run; install the same version in both places or rebuild the image"
-        )
+    # Where stages run in an image, that is another installation than the one that planned the run.
+    do = (
+        "the posemill that runs here is not the one that planned the run; install the same version in both places or "
+        "rebuild the image"
+    )
+    try:
+        here = plan(stage, request.method, request.options, request.sheet)
+    except PosemillError as error:
+        raise InputError(f"stage {stage}: {error}; the workflow accepted this, so {do}") from None
+    for what in ("code", "weights"):
+        if getattr(here, what) != getattr(request, what):
+            found = f"expected {what} {getattr(request, what)}, got {getattr(here, what) or 'none'}"
+            raise InputError(f"stage {stage}: {found}: {do}")
     return request
 
 
@@ -442,7 +450,7 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (linear).
+        Which lifter (posemill list lifters).
     motion
         Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
     seed
@@ -454,8 +462,18 @@ def train(
 
 
 @app.command
-def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
+def card(weights: Path) -> None:
+    """Print what a safetensors weights file says of itself: terms, how it was made, what was measured; Markdown."""
+    from posemill.stages.card import page
+
+    print(page(weights), end="")
+
+
+@app.command
+def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = None) -> None:
     """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
+
+    An --option says what the checkpoint does not (statistics=FILE, joint_set_in=coco17, causal=true); it goes in.
 
     Parameters
     ----------
@@ -466,7 +484,7 @@ def convert(checkpoint: Path, *, lifter: str, output: Output) -> None:
     """
     from posemill.stages import convert as run
 
-    run.run(checkpoint, output, lifter)
+    run.run(checkpoint, output, lifter, _options(option))
 
 
 benchmark = App(name="benchmark", help="Judge a method on data with an exact truth.")
@@ -538,6 +556,9 @@ def list_(kind: str = "all") -> None:
     if kind not in ("all", *registry.KINDS):
         raise InputError(f"list: expected all, {' or '.join(registry.KINDS)}, got {kind!r}")
     inventory.print_methods(registry.KINDS if kind == "all" else (kind,))
+
+
+app.command(images)
 
 
 @app.command

@@ -51,6 +51,12 @@ class Config(BaseModel):
     )
     export: Annotated[list[str], Field(description="Formats to export: bvh, csv.")] = ["bvh", "csv"]
     pictures: Annotated[bool, Field(description="Draw a picture of each clip.")] = True
+    image: Annotated[
+        str | None,
+        Field(
+            description="Image of the stages (containers/images.yaml); null: for the GPU if both are there, else CPU."
+        ),
+    ] = None
     keep_going: Annotated[bool, Field(description="Leave rows of the sheet with problems out instead of stopping.")] = (
         False
     )

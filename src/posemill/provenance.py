@@ -278,7 +278,8 @@ def record(
         "sheet": _names_only(request.sheet),
         "code": request.code,
         "weights": request.weights,
-        "libraries": request.libraries,
+        # Those that computed: in an image they may be others than where the run was planned.
+        "libraries": library_versions(request.libraries),
         "inputs": {role: sha256_file(path) for role, path in sorted(inputs.items())},
         "device": device,
         "image": os.environ.get("POSEMILL_IMAGE_DIGEST", ""),

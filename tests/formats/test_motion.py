@@ -10,6 +10,7 @@ import pytest
 
 from posemill.errors import InputError
 from posemill.formats.motion import MOTION_JOINTS, read_motion
+from tests.checkpoint_fuzz import damage
 
 
 def write(path: Path, *, joints=MOTION_JOINTS, units="m", fps=50, data=None, clip="S1/walk") -> Path:
@@ -57,9 +58,32 @@ def test_no_hdf5_is_one_line(tmp_path: Path, content: bytes | None):
     path = tmp_path / "m.h5"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match="motion file: expected HDF5") as caught:
+    with pytest.raises(InputError, match=r"motion file: expected (HDF5|a whole HDF5 file)") as caught:
         read_motion(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_on_which_the_hdf5_library_never_ends_is_one_line():
+    """Found by damaging files at random."""
+    with pytest.raises(InputError, match=r"motion file: expected a whole HDF5 file, got one on which .*") as caught:
+        read_motion(Path(__file__).with_name("fixtures") / "endless_motion.h5")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_files_are_answers_or_one_line(tmp_path: Path):
+    sound = write(tmp_path / "m.h5").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        (tmp_path / "m.h5").write_bytes(damage(sound, rng))
+        try:
+            read_motion(tmp_path / "m.h5")
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+def test_what_is_read_may_be_written_to(tmp_path: Path):
+    (clip,) = read_motion(write(tmp_path / "m.h5"), groups=None)
+    clip.joints[0] = 0
 
 
 def test_real_file(shared_data: Path):

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import pytest
 
 from posemill.formats import artifact
+from posemill.plan import plan
 from tests.workflow.conftest import STUBS, write_video
 
 
@@ -68,7 +70,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         ("gather film.mp4 -o k.h5", "film.mp4: contents: expected a posemill artifact"),
         ("lift nothing.h5 -o l.h5", "nothing.h5: expected an artifact, got: No such file"),
         ("export nothing.h5 -o x --format fbx", "fbx"),
-        ("train magic --motion a.h5 -o w.safetensors", "train: expected linear, got 'magic'"),
+        ("train magic --motion a.h5 -o w.safetensors", "video_gan, dstformer or agformer, got 'magic'"),
         ("list things", "list: expected all, detectors or lifters, got 'things'"),
     ],
 )
@@ -84,6 +86,18 @@ def test_a_request_of_other_code_is_refused(posemill):
     assert code == 1 and "expected code 0123456789abcdef" in text
     code, text = posemill("lift", "d.h5", "-o", "l.h5", "--stage", request)
     assert code == 1 and "expected a request for lift, got one for detect" in text
+
+
+def test_a_request_of_other_weights_is_refused(posemill):
+    request = replace(plan("lift", "linear"), weights="0" * 64).to_json()
+    code, text = posemill("lift", "k.h5", "-o", "l.h5", "--stage", request)
+    assert code == 1 and f"expected weights {'0' * 64}, got " in text and "rebuild the image" in text
+
+
+def test_a_request_that_another_posemill_accepted_says_so(posemill):
+    request = '{"stage":"lift","method":"newer","code":"0123456789abcdef"}'
+    code, text = posemill("lift", "k.h5", "-o", "l.h5", "--stage", request)
+    assert code == 1 and "unknown lifter 'newer'" in text and "not the one that planned the run" in text
 
 
 def test_a_request_of_thousands_of_clips_is_read_from_standard_input(tmp_path):

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from pydantic import BaseModel
 
 from posemill import registry
+from posemill.cli import app
 from posemill.errors import InputError, MissingError
 from posemill.formats.weights import read_card, read_weights, weights_state, write_weights
-from posemill.lifters import linear
+from posemill.lifters import linear, temporal
+from posemill.networks.dstformer import DSTformer
+from posemill.networks.temporal import TemporalModel
 from posemill.plan import weights_file
 from posemill.provenance import sha256_file
 from posemill.stages import convert, inventory
@@ -26,7 +30,7 @@ class Options(BaseModel, extra="forbid"):
 def lifter(**parts) -> SimpleNamespace:
     """A lifter whose network has one matrix, kept transposed."""
 
-    def to_ours(checkpoint):
+    def to_ours(checkpoint, options):
         return {"w": checkpoint.tensors["l1/W"].T}, {"method": "mine", "units": "m"}
 
     def create(options):
@@ -65,10 +69,53 @@ def test_what_the_lifter_would_not_read_is_not_written(tmp_path: Path, mine):
 
 
 def test_a_lifter_without_published_weights_and_an_absent_file(tmp_path: Path, mine):
-    with pytest.raises(InputError, match=r"--lifter: expected one with published weights \(.*\), got linear"):
-        convert.run(tmp_path / "a.npz", tmp_path / "o", "linear")
-    with pytest.raises(MissingError, match=r"a\.npz: expected weights, got no file"):
+    del mine.convert
+    with pytest.raises(InputError, match=r"--lifter: expected one with published weights \(.*linear.*\), got mine"):
         convert.run(tmp_path / "a.npz", tmp_path / "o", "mine")
+    with pytest.raises(MissingError, match=r"a\.npz: expected weights, got no file"):
+        convert.run(tmp_path / "a.npz", tmp_path / "o", "seq2seq")
+
+
+def test_what_a_file_does_not_say_comes_by_option_and_goes_in(tmp_path: Path, capsys):
+    """A temporal network of other widths, channels and name: only its joints and that it is causal must be said."""
+    network = TemporalModel(17, 2, 17, (3, 5, 3), channels=16)
+    torch.save({"model_pos": network.state_dict(), "epoch": 80}, tmp_path / "mine.bin")
+    output = tmp_path / "w.safetensors"
+    with pytest.raises(InputError, match=r"mine\.bin: joint_set_in: expected h36m17 or coco17, got None; set"):
+        convert.run(tmp_path / "mine.bin", output, "temporal")
+    assert not output.exists()
+    options = ["--option", "joint_set_in=coco17", "--option", "causal=true"]
+    app(
+        ["convert", str(tmp_path / "mine.bin"), "--lifter", "temporal", "-o", str(output), *options],
+        result_action="return_value",
+    )
+    card = temporal.card(temporal.Options(weights=output))
+    assert (card.joint_set_in, card.receptive_field) == ("coco17", 45)
+    assert read_card(output)["network"] == {"causal": True}
+    with pytest.raises(InputError, match=r"lifters\.temporal: widths: extra .*; options: .*joint_set_in"):
+        convert.run(tmp_path / "mine.bin", output, "temporal", {"widths": 3})
+    with pytest.raises(InputError, match="--option: expected what the checkpoint does not say, got weights"):
+        convert.run(tmp_path / "mine.bin", output, "temporal", {"weights": "a.bin"})
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("gan", {"activation": "relu", "view": "turned"}), ("dstformer", {"normaliser": "crop", "root_relative": False})],
+)
+def test_the_card_says_what_the_options_said(tmp_path: Path, name: str, given: dict):
+    rng = np.random.default_rng(0)
+    if name == "gan":
+        widths = {"l1": (8, 34), "l2": (8, 8), "l3": (8, 8), "l4": (17, 8)}
+        parts = {f"{layer}/W": rng.normal(size=shape).astype(np.float32) for layer, shape in widths.items()}
+        parts |= {f"{layer}/b": np.zeros(shape[0], np.float32) for layer, shape in widths.items()}
+        source = write_chainer(tmp_path / "a.npz", parts)
+    else:
+        source = tmp_path / "a.bin"
+        network = DSTformer(width=16, depth=1, frames=9, representation=8)
+        torch.save({"model_pos": {f"module.{n}": t for n, t in network.state_dict().items()}}, source)
+    convert.run(source, tmp_path / "w.safetensors", name, given)
+    card = read_card(tmp_path / "w.safetensors")
+    assert {**card, **card.get("network", {})}.items() >= given.items()
 
 
 # ------------------------------------------------------------------------------------------ states

@@ -136,7 +136,10 @@ def test_training_writes_weights_that_lift(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epoch": 3}, "train linear: epoch: .*; options: groups, held_out, epochs"),
+        (
+            {"epoch": 3},
+            "train linear: epoch: .*; options: groups, held_out, weights_terms, data_terms, threads, epochs",
+        ),
         ({"held_out": ["S1", "S7"]}, "held_out: expected two or more of S1, S2, S3, got S1, S7"),
         ({"groups": ["nothing"]}, "group: expected nothing, got train"),
     ],
@@ -147,5 +150,30 @@ def test_bad_training_options_are_one_line(tmp_path: Path, options: dict, messag
 
 
 def test_unknown_method_names_those_that_train(tmp_path: Path):
-    with pytest.raises(InputError, match="train: expected linear, got 'mystery'"):
+    with pytest.raises(InputError, match=r"train: expected linear, .* or agformer, got 'mystery'"):
         train.run("mystery", tmp_path / "m.h5", tmp_path / "w")
+
+
+def test_windows_training_writes_weights_with_floors_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture):
+    output = tmp_path / "gan.safetensors"
+    options = {"groups": ["train"], "held_out": ["S1", "S3"], "steps": 8, "batch": 16, "hidden": 8, "windows": 2}
+    options |= {"weights_terms": "CC0", "data_terms": "made up"}
+    train.run("gan", motion(tmp_path / "m.h5"), output, options=options)
+    tensors, card = read_weights(output)
+    assert card["lifter"] == "gan"
+    assert card["network"]["hidden"] == 8
+    assert card["licences"] == {"code": "Apache-2.0", "weights": "CC0", "data": "made up"}
+    assert card["held_out_subjects"] == ["S1", "S3"]
+    assert tensors["sigma_floor"].shape == (17,)
+    assert (tensors["sigma_floor"] > 0).all()
+    results = card["results"]
+    assert results["exact"]["subjects"].keys() == {"S1", "S3"}
+    assert results["exact"]["p_mpjpe17_mm"] <= results["exact"]["mpjpe17_mm"]
+    assert results["exact"]["share_answered"] == 1.0
+    assert sha256_file(output) in capsys.readouterr().out
+
+
+def test_sizes_of_the_network_are_options_of_their_method(tmp_path: Path):
+    message = "train temporal: wide: .*; options: groups, .*, steps, .*, filter_widths, channels"
+    with pytest.raises(InputError, match=message):
+        train.run("temporal", motion(tmp_path / "m.h5"), tmp_path / "w", options={"wide": 3})

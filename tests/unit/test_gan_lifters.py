@@ -358,7 +358,7 @@ def test_kerass_file_is_read_and_shown_the_way_up_that_it_reprojects(tmp_path: P
     upright = np.diag([1.0, -1 if y_up else 1.0, -1 if y_up else 1.0])[:2]
     tensors = constant("repnet", STANDING, upright / STANDING[:, :2].std())
     path = keras(tmp_path / "generator.h5", tensors)
-    converted, card = repnet.convert(read_checkpoint(path))
+    converted, card = repnet.convert(read_checkpoint(path), repnet.Options())
     assert (card["y_up"], card["kcs_sign"]) == (y_up, "released")
     assert all(np.array_equal(converted[name], tensor) for name, tensor in tensors.items())
     lifter = repnet.create(repnet.Options(weights=path))

@@ -351,7 +351,7 @@ def test_a_published_file_loads_and_converts(module: ModuleType, tmp_path: Path)
     theirs = official(module, tmp_path / "best_epoch.bin", tensors)
     clip = seen(walk(20))
     got = lift(module.create(module.Options(weights=theirs)), clip)
-    converted, about = module.convert(read_checkpoint(theirs))
+    converted, about = module.convert(read_checkpoint(theirs), module.Options())
     ours = tmp_path / "ours.safetensors"
     write_weights(ours, converted, about)
     assert set(read_weights(ours)[0]) == set(tensors) and about["lifter"] == module.NAME

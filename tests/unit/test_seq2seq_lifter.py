@@ -12,13 +12,14 @@ import torch
 
 from posemill.camera import Camera
 from posemill.errors import ClipError, InputError, MissingError
-from posemill.formats.checkpoints import read_checkpoint
 from posemill.formats.weights import write_weights
-from posemill.lifters import seq2seq, seq2seq_lift
+from posemill.lifters import seq2seq
+from posemill.lifters import standardised as lifting
 from posemill.lifters.answers import DEFAULT_SIGMA_M
 from posemill.lifters.protocol import LiftInput, check_output
 from posemill.networks.seq2seq import OFFICIAL_NAMES, Seq2Seq, from_official
 from posemill.skeleton import JOINT_SETS
+from posemill.stages import convert
 from tests.checkpoint_writers import write_bundle
 from tests.unit.test_temporal_lifter import part, track, without
 
@@ -114,7 +115,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stored(tmp_path_factory.mktemp("weights") / "random.safetensors")
 
 
-def made(path: Path, **options) -> seq2seq_lift.Seq2SeqLifter:
+def made(path: Path, **options) -> lifting.Standardised:
     return seq2seq.create(seq2seq.Options(weights=path, **options))
 
 
@@ -212,14 +213,25 @@ def test_checkpoint_of_the_published_structure(tmp_path: Path):
 
 
 def test_converted_has_its_statistics_and_flags_inside(tmp_path: Path):
+    """What the checkpoint lacks is given to convert once; the file that it writes needs nothing."""
     write_bundle(tmp_path / "checkpoint-1", official_tensors(hidden=24))
-    np.savez(tmp_path / "s.npz", **{n: v * (1000 if n.endswith("3d") else 1) for n, v in statistics().items()})
-    given = {"statistics": tmp_path / "s.npz", "camera_frame": True, "sequence_length": 4}
-    options = seq2seq.Options(weights=tmp_path / "checkpoint-1.index", **given)
-    write_weights(tmp_path / "w.safetensors", *seq2seq.convert(read_checkpoint(tmp_path / "checkpoint-1"), options))
+    vectors = {n: v * (1000 if n.endswith("3d") else 1) for n, v in statistics().items()}
+    np.savez(tmp_path / "s.npz", **vectors)
+    given = {"statistics": str(tmp_path / "s.npz"), "camera_frame": True, "sequence_length": 4}
+    with pytest.raises(MissingError, match=r"set lifters\.seq2seq\.statistics to an \.npz"):
+        convert.run(tmp_path / "checkpoint-1", tmp_path / "w.safetensors", "seq2seq")
+    assert not (tmp_path / "w.safetensors").exists()
+    convert.run(tmp_path / "checkpoint-1", tmp_path / "w.safetensors", "seq2seq", given)
     clip = walk(7)
-    one, other = (lifter.lift(clip) for lifter in (seq2seq.create(options), made(tmp_path / "w.safetensors")))
-    np.testing.assert_array_equal(one.joints_relative, other.joints_relative)
+    lifters = (made(tmp_path / "checkpoint-1.index", **given), made(tmp_path / "w.safetensors"))
+    one, other = (lifter.lift(clip) for lifter in lifters)
+    np.testing.assert_allclose(one.joints_relative, other.joints_relative, atol=1e-6)
+    assert lifters[1].card.receptive_field == 7
+    # The same statistics may be named again, others may not.
+    made(tmp_path / "w.safetensors", statistics=tmp_path / "s.npz")
+    np.savez(tmp_path / "other.npz", **{**vectors, "mean_2d": vectors["mean_2d"] + 1})
+    with pytest.raises(InputError, match=r"statistics mean_2d: expected those inside the weights, got .*other\.npz"):
+        made(tmp_path / "w.safetensors", statistics=tmp_path / "other.npz")
 
 
 # ------------------------------------------------------------------------------------------ tracks
@@ -256,7 +268,7 @@ def test_any_length(weights: Path, frames: int, blend: str, monkeypatch: pytest.
     out = made(weights, blend=blend).lift(clip)
     check_output(out, frames, 17, "seq2seq")
     assert out.valid.all() and (out.sigma >= DEFAULT_SIGMA_M - 1e-12).all()
-    monkeypatch.setattr(seq2seq_lift, "_BATCH", 3)
+    monkeypatch.setattr(lifting, "_BATCH", 3)
     pieces = made(weights, blend=blend).lift(clip)
     np.testing.assert_allclose(pieces.joints_relative, out.joints_relative, atol=1e-5)
     np.testing.assert_allclose(pieces.sigma, out.sigma, atol=1e-5)

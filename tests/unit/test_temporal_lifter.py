@@ -310,7 +310,9 @@ def test_converted_is_the_same(tmp_path: Path):
     parts = {"model_pos": tensors, "model_traj": trajectory}
     state = {n: {f"module.{k}": torch.from_numpy(t) for k, t in p.items()} for n, p in parts.items()}
     torch.save(state, tmp_path / "w.bin")
-    write_weights(tmp_path / "w.safetensors", *temporal.convert(read_checkpoint(tmp_path / "w.bin")))
+    write_weights(
+        tmp_path / "w.safetensors", *temporal.convert(read_checkpoint(tmp_path / "w.bin"), temporal.Options())
+    )
     clip = track(12)
     one, other = (made(tmp_path / name, joint_set_in="h36m17").lift(clip) for name in ("w.bin", "w.safetensors"))
     np.testing.assert_array_equal(one.joints_relative, other.joints_relative)

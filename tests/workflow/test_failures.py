@@ -86,9 +86,23 @@ def test_typos_end_the_run_before_any_job(fresh, arguments, message):
     assert message in text and ran == {}
 
 
+@pytest.mark.parametrize("name", ["temporal", "linear", "stub_tall"])
+def test_without_weights_the_run_ends_before_any_job_with_the_way_to_them(fresh, name):
+    fresh.configure("lifters: {", f"lifters: {{{name}: {{weights: nowhere.safetensors}}, ")
+    ran, text = fresh.snakemake("--config", f"lifter={name}", check=False)
+    (line,) = (line for line in text.splitlines() if "expected weights at nowhere.safetensors, got nothing" in line)
+    assert f"posemill train {name} --motion MOTION.h5 --output nowhere.safetensors" in line
+    assert f"then say lifters.{name}.weights: nowhere.safetensors" in line
+    assert ("posemill convert CHECKPOINT --lifter" in line) == (name != "stub_tall")
+    assert ran == {} and "Traceback" not in text
+
+
 def test_missing_image_ends_the_run_before_any_job(fresh):
     ran, text = fresh.snakemake("--use-singularity", POSES, check=False)
-    assert "posemill_0.1.0.sif: expected the image of every stage, got nothing" in text and ran == {}
+    assert (
+        "posemill_0.1.0.sif: expected the image of every stage, got nothing; build it: posemill images build" in text
+        and ran == {}
+    )
 
 
 def test_unknown_option_names_those_that_exist(fresh):

@@ -2,6 +2,7 @@
 import atexit
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -52,6 +53,7 @@ if workflow.modifier.modify_path(RESULTS) != RESULTS:
         f"posemill: module: expected no prefix, got one for {RESULTS}; say results: in the module's config instead"
     )
 CLIPS = checked(find_clips)
+CLIP_COUNT = Counter(subject for subject, _ in CLIPS.clips)
 METHODS = {"detector": SETTINGS.detector, "lifter": SETTINGS.lifter}
 CONTENT = ContentKeys(Path(RESULTS) / ".cache" / "content.json")
 atexit.register(CONTENT.save)
@@ -65,9 +67,24 @@ wildcard_constraints:
     format=r"[a-z0-9_]+",
 
 
-def more_memory(base_mb):
-    """Memory that doubles with each attempt of a retried job."""
-    return lambda wildcards, attempt: base_mb * 2 ** (attempt - 1)
+def more_memory(base_mb, clip_mb=0):
+    """Memory of a job, Snakemake's own 200 MB included; it doubles with each attempt of a retried job.
+
+    clip_mb is for each clip of a subject, since a stage holds all of them: measured up to 14 MB (merge) for 3150 frames
+    of 33 joints.
+    """
+
+    def mem_mb(wildcards, attempt):
+        subject = getattr(wildcards, "subject", None)
+        clips = CLIP_COUNT[subject] if subject else max(CLIP_COUNT.values(), default=0)
+        return (base_mb + clip_mb * clips) * 2 ** (attempt - 1)
+
+    return mem_mb
+
+
+def more_time(minutes):
+    """Time that doubles with each attempt of a retried job, which may have been ended for taking too long."""
+    return lambda wildcards, attempt: minutes * 2 ** (attempt - 1)
 
 
 def write_methods():
@@ -101,15 +118,25 @@ CONTAINERS = Path(str(workflow.current_basedir)).parents[1] / "containers"
 IMAGES = Path(workflow.source_path("../../containers/images.yaml"))
 
 
+def in_containers():
+    """Whether this run was asked to use Apptainer."""
+    wanted = workflow.deployment_settings.deployment_method
+    return "APPTAINER" in {method.name for method in wanted}
+
+
 def image(name):
     """Path or URI of an image of containers/images.yaml; a missing one ends the run before its first job."""
-    uri = yaml.safe_load(IMAGES.read_text())[name]["uri"]
+    images = yaml.safe_load(IMAGES.read_text())
+    if name not in images:
+        raise WorkflowError(
+            f"posemill: configuration: image: expected one of {', '.join(images)}, got {name}"
+        )
+    uri = images[name]["uri"]
     if "://" in uri:
         return uri
-    wanted = {method.name for method in workflow.deployment_settings.deployment_method}
-    if "APPTAINER" in wanted and not (CONTAINERS / uri).exists():
+    if in_containers() and not (CONTAINERS / uri).exists():
         raise WorkflowError(
-            f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; put it there, or run "
-            "without --use-singularity"
+            f"posemill: {CONTAINERS / uri}: expected the image of every stage, got nothing; build it: posemill images "
+            f"build {name}, put it there, or run without --use-singularity"
         )
     return str(CONTAINERS / uri)

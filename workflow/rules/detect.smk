@@ -10,9 +10,11 @@ rule detect:
         f"{RESULTS}/{{subject}}/detect/{{detector}}/{{clip}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/detect.{{detector}}.{{clip}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(2000),
-        runtime=240,
+        mem_mb=more_memory(1500),
+        runtime=more_time(240),
+        gpu=0,
     params:
         stage=detect_fingerprint,
     shell:

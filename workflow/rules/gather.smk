@@ -6,9 +6,11 @@ rule gather:
         f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/gather.{{detector}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(2000),
-        runtime=30,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(30),
+        gpu=0,
     params:
         stage=gather_fingerprint,
     shell:

@@ -6,9 +6,11 @@ rule lift:
         f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/lift.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(4000),
-        runtime=120,
+        mem_mb=more_memory(1500, clip_mb=15),
+        runtime=more_time(120),
+        gpu=0,
     params:
         stage=lift_fingerprint,
     shell:

@@ -7,9 +7,11 @@ rule merge:
         f"{RESULTS}/{{subject}}/merged3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/merge.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(2000),
-        runtime=60,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(60),
+        gpu=0,
     params:
         stage=stage_only("merge"),
     shell:
@@ -25,9 +27,11 @@ rule publish:
         f"{RESULTS}/{{subject}}/poses3d.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/publish.log",
+    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(10),
+        gpu=0,
     params:
         stage=stage_only("publish"),
     shell:

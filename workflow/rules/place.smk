@@ -6,9 +6,11 @@ rule place:
         f"{RESULTS}/{{subject}}/placed3d.{{detector}}.{{lifter}}.h5",
     log:
         f"{RESULTS}/{{subject}}/logs/place.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(2000),
-        runtime=60,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(60),
+        gpu=0,
     params:
         stage=place_fingerprint,
     shell:

@@ -8,9 +8,11 @@ rule export:
         directory(f"{RESULTS}/{{subject}}/export/{{format}}"),
     log:
         f"{RESULTS}/{{subject}}/logs/export.{{format}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(1000),
-        runtime=30,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(30),
+        gpu=0,
     params:
         stage=export_fingerprint,
     shell:
@@ -27,9 +29,11 @@ rule evaluate:
         table=f"{RESULTS}/{{subject}}/evaluation.{{detector}}.{{lifter}}.txt",
     log:
         f"{RESULTS}/{{subject}}/logs/evaluate.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(1000),
-        runtime=30,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(30),
+        gpu=0,
     params:
         stage=stage_only("evaluate"),
     shell:
@@ -45,9 +49,11 @@ rule quality:
         f"{RESULTS}/{{subject}}/quality.{{detector}}.{{lifter}}.json",
     log:
         f"{RESULTS}/{{subject}}/logs/quality.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(1000),
-        runtime=30,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(30),
+        gpu=0,
     params:
         stage=stage_only("quality"),
     shell:
@@ -64,9 +70,11 @@ rule picture:
         directory(f"{RESULTS}/{{subject}}/pictures/{{detector}}.{{lifter}}"),
     log:
         f"{RESULTS}/{{subject}}/logs/picture.{{detector}}.{{lifter}}.log",
+    threads: 1
     resources:
-        mem_mb=more_memory(2000),
-        runtime=120,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(120),
+        gpu=0,
     params:
         stage=picture_fingerprint,
     shell:
@@ -82,9 +90,11 @@ rule summary:
         f"{RESULTS}/summary.tsv",
     log:
         f"{RESULTS}/logs/summary.log",
+    threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more_memory(1000, clip_mb=15),
+        runtime=more_time(10),
+        gpu=0,
     params:
         stage=stage_only("summary"),
     shell:
@@ -93,7 +103,7 @@ rule summary:
 
 
 # The run's last step: it fails, and names them, when clips have failed. The table above stays. What it says of quality
-# is for the person at the terminal.
+# is for the person at the terminal; it runs there on a cluster, too.
 
 
 rule check:
@@ -103,9 +113,12 @@ rule check:
         touch(f"{RESULTS}/summary.ok"),
     log:
         f"{RESULTS}/logs/check.log",
+    localrule: True
+    threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=more_memory(500),
+        runtime=more_time(5),
+        gpu=0,
     params:
         enforce="--enforce-quality" if SETTINGS.quality.enforce else "",
     shell:

@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 
 from posemill.errors import InputError, expected
+from posemill.formats.guarded import Found, read_guarded
 
-__all__ = ["MOTION_JOINTS", "MotionClip", "read_motion"]
+__all__ = ["MOTION_JOINTS", "MotionClip", "open_motion", "read_motion"]
 
 MOTION_JOINTS = (
     *("Pelvis", "RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot", "Spine", "Thorax", "Nose", "Head"),
@@ -45,8 +46,8 @@ class MotionClip:
     joints: np.ndarray
 
 
-def read_motion(path: Path, *, groups: Sequence[str] = ("train",)) -> list[MotionClip]:
-    """Read the clips of some groups, in the file's (sorted) order.
+def read_motion(path: Path, *, groups: Sequence[str] | None = ("train",)) -> list[MotionClip]:
+    """Read the clips of some groups, in the file's (sorted) order; all groups if None.
 
     Raises
     ------
@@ -54,21 +55,28 @@ def read_motion(path: Path, *, groups: Sequence[str] = ("train",)) -> list[Motio
         The file cannot be read, has other joints or units, lacks a group, or holds a clip of another shape or with
         values that are not finite.
     """
-    clips = []
-    try:
-        with h5py.File(path, "r") as file:
-            fps = _check_root(file.attrs, path)
-            for group in groups:
-                if group not in file:
-                    raise InputError(expected("group", group, ", ".join(file) or "none", where=path))
-                for subject in _members(file, group, path):
-                    for clip in _members(file, f"{group}/{subject}", path):
-                        joints = _read_joints(file, f"/{group}/{subject}/{clip}", path)
-                        clips.append(MotionClip(group, subject, clip, fps, joints))
-    except (OSError, KeyError, AttributeError, ValueError, RuntimeError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(expected("motion file", "HDF5 group/subject/clip", text, where=path)) from error
-    return clips
+    if not Path(path).is_file():
+        raise InputError(expected("motion file", "HDF5 group/subject/clip", "no file", where=path))
+    found, arrays = read_guarded(open_motion, path, "motion file", groups=None if groups is None else list(groups))
+    names = [(group, subject, clip) for group, subject, clip in found["clips"]]
+    return [MotionClip(*name, found["fps"], joints) for name, joints in zip(names, arrays, strict=True)]
+
+
+def open_motion(path: Path, groups: list[str] | None) -> Found:
+    """Rate, names and joints of the clips; for :func:`~posemill.formats.guarded.read_guarded`."""
+    names, arrays = [], []
+    with h5py.File(path, "r") as file:
+        fps = _check_root(file.attrs, path)
+        if groups is None:
+            groups = [str(name) for name in file if isinstance(file[name], h5py.Group)]
+        for group in groups:
+            if group not in file:
+                raise InputError(expected("group", group, ", ".join(file) or "none", where=path))
+            for subject in _members(file, group, path):
+                for clip in _members(file, f"{group}/{subject}", path):
+                    names.append((group, subject, clip))
+                    arrays.append(_read_joints(file, "/".join(("", *names[-1])), path))
+    return {"fps": fps, "clips": names}, arrays
 
 
 def _members(file: h5py.File, name: str, path: Path) -> list[str]:

@@ -21,7 +21,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from posemill.errors import InputError, expected
@@ -205,12 +204,7 @@ def _from_keypoints(clip: Clip) -> PoseClip:
 
 
 def _read_motion(path: Path, subject: str) -> Poses:
-    try:
-        with h5py.File(path, "r") as file:
-            groups = [str(name) for name in file if isinstance(file[name], h5py.Group)]
-    except (OSError, RuntimeError) as error:
-        raise InputError(expected("motion file", "HDF5 group/subject/clip", error, where=path)) from None
-    clips = read_motion(path, groups=groups)
+    clips = read_motion(path, groups=None)
     subjects = sorted({clip.subject for clip in clips})
     chosen = subject if subject in subjects else subjects[0] if len(subjects) == 1 else ""
     if not chosen:

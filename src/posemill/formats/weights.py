@@ -16,7 +16,7 @@ from posemill.errors import InputError, MissingError, expected
 from posemill.formats.atomic import write_bytes
 from posemill.provenance import sha256_file
 
-__all__ = ["STATES", "check_tensors", "read_card", "read_weights", "weights_state", "write_weights"]
+__all__ = ["STATES", "check_tensors", "read_card", "read_weights", "weights_state", "weights_terms", "write_weights"]
 
 STATES = ("shipped", "made by rule", "user's")
 """Where weights are from: with the method's package; made by ``posemill train`` from motion capture; anything else."""
@@ -75,6 +75,12 @@ def read_card(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return card if isinstance(card, dict) else {}
+
+
+def weights_terms(path: Path | None, otherwise: Mapping[str, str]) -> dict[str, str]:
+    """Terms of code, weights and data: what the file's card says, else what is said of the method's files at large."""
+    said = read_card(path).get("licences") if path else None
+    return {**otherwise, **({str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {})}
 
 
 def weights_state(path: Path) -> str:

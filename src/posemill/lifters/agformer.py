@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posemill.lifters.picture_sequence import PictureSequence
-from posemill.lifters.picture_setup import OFFICIAL_FPS, PictureOptions, Setup, picture_card, setup
+from posemill.lifters.picture_setup import PictureOptions, Setup, picture_card, published, setup
 from posemill.lifters.protocol import LifterCard
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def weights(options: Options) -> Path:
 
 def card(options: Options) -> LifterCard:
     """Return the card of the weights that these options choose."""
-    made, about = _read(options)
-    return picture_card(CARD, made, about)
+    return picture_card(CARD, *_read(options))
 
 
 def create(options: Options) -> PictureSequence:
@@ -74,16 +73,9 @@ def create(options: Options) -> PictureSequence:
     return PictureSequence(_read(options)[0], options)
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Bring a published checkpoint to what our own file holds: tensors and card.
-
-    Raises
-    ------
-    InputError
-        Not such a checkpoint.
-    """
-    about = {"lifter": NAME, "fps": OFFICIAL_FPS, "source": "MotionAGFormer", "licences": {"weights": "Apache-2.0"}}
-    return checkpoint.part("model", "model_pos", "state_dict", ""), about
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring a published checkpoint to what our own file holds; see :mod:`posemill.lifters.picture_setup`."""
+    return published(checkpoint, options, ("model", "model_pos", "state_dict", ""), NAME, "MotionAGFormer")
 
 
 def _read(options: Options) -> tuple[Setup, dict[str, Any]]:
@@ -91,5 +83,5 @@ def _read(options: Options) -> tuple[Setup, dict[str, Any]]:
     from posemill.networks.agformer import MotionAGFormer, sizes
 
     path = weights(options)
-    tensors, about = read(path, NAME, convert, "a published MotionAGFormer .pth.tr")
+    tensors, about = read(path, NAME, convert, options, "a published MotionAGFormer .pth.tr")
     return setup(MotionAGFormer, sizes, tensors, about, options, path, any_length=False), about

@@ -7,7 +7,7 @@ import numpy as np
 from posemill.lifters.protocol import LiftOutput
 from posemill.skeleton import JOINT_SETS, converter, joint_set
 
-__all__ = ["DEFAULT_SIGMA_M", "DRIFT_M_PER_S", "aged_sigma", "fill", "flip_sigma", "mirror_back", "nothing"]
+__all__ = ["DEFAULT_SIGMA_M", "DRIFT_M_PER_S", "aged_sigma", "averaged", "fill", "mirror_back", "nothing"]
 
 _BODY = JOINT_SETS["h36m17"]
 _FLIP = _BODY.flip_permutation
@@ -33,9 +33,21 @@ def mirror_back(joints: np.ndarray) -> np.ndarray:
     return joints[..., _FLIP, :] * _SIDES.astype(joints.dtype)
 
 
-def flip_sigma(one: np.ndarray, other: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """Sigma per axis from two answers to one question, (..., J, 3) each, and what they cannot know of, (J,)."""
-    return np.sqrt(floor**2 + ((one - other) ** 2).mean(-1) / 4)
+def averaged(one: np.ndarray, other: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Average two answers to one question, of the person and of the mirrored person turned back.
+
+    Parameters
+    ----------
+    one, other
+        (..., J, axes); None where it was not asked twice.
+
+    Returns
+    -------
+    mean (..., J, axes), and the variance per axis that their disagreement shows, (..., J)
+    """
+    if other is None:
+        return one, np.zeros(one.shape[:-1])
+    return (one + other) / 2, ((one - other) ** 2).mean(-1) / 4
 
 
 def aged_sigma(sigma: np.ndarray, age: np.ndarray, joints_in: str) -> np.ndarray:

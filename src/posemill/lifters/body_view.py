@@ -16,7 +16,6 @@ from posemill.lifters.timeline import Timeline
 __all__ = ["VIEWS", "Bodies", "standard_body", "turn_to_root", "whole_bodies"]
 
 VIEWS = ("picture", "turned")
-_FRAMES = 4096
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,12 @@ def whole_bodies(clip: LiftInput, *, max_gap_s: float, view: str = "picture") ->
         ``picture``: the plane as it is. ``turned``: as a camera would see it that looks at the pelvis.
     """
     timeline = Timeline(clip, "h36m17", clip.camera.normalise, max_gap_s=max_gap_s, max_missing=0)
-    for start in range(0, len(timeline), _FRAMES):
-        stop = min(start + _FRAMES, len(timeline))
-        stretch = timeline.stretch(start, stop)
-        plane = turn_to_root(stretch.points) if view == "turned" else stretch.points
-        whole = np.isfinite(stretch.age).all(1) & np.isfinite(plane).all((1, 2))
-        sigma = clip.sigma[start:stop] / clip.camera.focal_px
-        sigma = np.where((stretch.age == 0) & np.isfinite(sigma), sigma, 0.0)
-        rows = np.flatnonzero(whole)
-        yield Bodies(start + rows, plane[rows], stretch.age[rows], sigma[rows])
+    for frames, seen in timeline.blocks():
+        plane = turn_to_root(seen.points) if view == "turned" else seen.points
+        sigma = clip.sigma[frames] / clip.camera.focal_px
+        sigma = np.where((seen.age == 0) & np.isfinite(sigma), sigma, 0.0)
+        rows = np.flatnonzero(np.isfinite(plane).all((1, 2)))
+        yield Bodies(frames[rows], plane[rows], seen.age[rows], sigma[rows])
 
 
 def turn_to_root(plane: Points2) -> Points2:

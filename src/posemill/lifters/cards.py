@@ -9,9 +9,50 @@ import numpy as np
 
 from posemill.errors import InputError, expected
 
-__all__ = ["card_choice", "card_network", "card_numbers", "take_sigma_floor"]
+__all__ = ["agreed", "card_arguments", "card_choice", "card_fps", "card_network", "card_numbers", "take_sigma_floor"]
 
 _MOST_HIDDEN = 8192
+
+
+def agreed(name: str, option: Any, said: Any, otherwise: Any, where: object) -> Any:
+    """Option, else what the card says, else ``otherwise``.
+
+    Raises
+    ------
+    InputError
+        Option and card say two things.
+    """
+    if option is not None and said is not None and option != said:
+        raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=where))
+    return next((value for value in (option, said) if value is not None), otherwise)
+
+
+def card_fps(card: Mapping[str, Any], where: object) -> float | None:
+    """Frames per second that the weights were trained at; None: any.
+
+    Raises
+    ------
+    InputError
+        The card has something else there.
+    """
+    fps = card.get("fps")
+    if fps is not None and not (isinstance(fps, int | float) and 1 <= fps <= 1000):
+        raise InputError(expected("card: fps", "1 to 1000 or null", fps, where=where))
+    return None if fps is None else float(fps)
+
+
+def card_arguments(card: Mapping[str, Any], where: object) -> dict[str, Any]:
+    """Arguments of the network that the card states; {} where it says nothing.
+
+    Raises
+    ------
+    InputError
+        The card has something else there.
+    """
+    arguments = card.get("network", {})
+    if not isinstance(arguments, dict):
+        raise InputError(expected("card: network", "arguments of the network", arguments, where=where))
+    return arguments
 
 
 def card_network(
@@ -24,8 +65,8 @@ def card_network(
     InputError
         Others than ``hidden`` and ``allowed``, or a width that is none.
     """
-    arguments = card.get("network", {})
-    if not isinstance(arguments, dict) or set(arguments) - {"hidden", *allowed}:
+    arguments = card_arguments(card, where)
+    if set(arguments) - {"hidden", *allowed}:
         raise InputError(expected("card: network", f"only {', '.join(('hidden', *allowed))}", arguments, where=where))
     shape = tensors[first].shape if first in tensors else (1,)
     hidden = arguments.get("hidden", shape[0] if shape else 0)

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from posemill.lifters.picture_sequence import PictureSequence
-from posemill.lifters.picture_setup import OFFICIAL_FPS, PictureOptions, Setup, picture_card, setup
+from posemill.lifters.picture_setup import PictureOptions, Setup, picture_card, published, setup
 from posemill.lifters.protocol import LifterCard
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def weights(options: Options) -> Path:
 
 def card(options: Options) -> LifterCard:
     """Return the card of the weights that these options choose."""
-    made, about = _read(options)
-    return picture_card(CARD, made, about)
+    return picture_card(CARD, *_read(options))
 
 
 def create(options: Options) -> PictureSequence:
@@ -80,16 +79,9 @@ def create(options: Options) -> PictureSequence:
     return PictureSequence(_read(options)[0], options)
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Bring a published checkpoint to what our own file holds: tensors and card.
-
-    Raises
-    ------
-    InputError
-        Not such a checkpoint.
-    """
-    about = {"lifter": NAME, "fps": OFFICIAL_FPS, "source": "MotionBERT", "licences": {"weights": "Apache-2.0"}}
-    return checkpoint.part("model_pos", "model", "state_dict", ""), about
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring a published checkpoint to what our own file holds; see :mod:`posemill.lifters.picture_setup`."""
+    return published(checkpoint, options, ("model_pos", "model", "state_dict", ""), NAME, "MotionBERT")
 
 
 def _read(options: Options) -> tuple[Setup, dict[str, Any]]:
@@ -97,5 +89,5 @@ def _read(options: Options) -> tuple[Setup, dict[str, Any]]:
     from posemill.networks.dstformer import DSTformer, sizes
 
     path = weights(options)
-    tensors, about = read(path, NAME, convert, "a published MotionBERT .bin")
+    tensors, about = read(path, NAME, convert, options, "a published MotionBERT .bin")
     return setup(DSTformer, sizes, tensors, about, options, path, any_length=True, window=options.window), about

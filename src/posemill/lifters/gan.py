@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
+from posemill.lifters.options import BodyOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.skeleton import JOINT_SETS
 
@@ -51,22 +52,16 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(BodyOptions, extra="forbid"):
     """Options of ``gan``."""
 
     weights: Annotated[
         Path | None,
         Field(description="safetensors of posemill, or the authors' gen_epoch_N.npz; null: the shipped ones"),
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
-    max_gap_s: Annotated[float, Field(ge=0, le=2, description="Longest gap of a keypoint that is bridged")] = 0.25
     activation: Annotated[
         Literal["leaky_relu", "relu"] | None,
         Field(description="null: the card's; of the authors' files leaky_relu, with batch norm relu"),
-    ] = None
-    view: Annotated[
-        Literal["picture", "turned"] | None,
-        Field(description="turned: as a camera sees it that looks at the pelvis; null: the card's, else picture"),
     ] = None
 
 
@@ -75,16 +70,17 @@ def weights(options: Options) -> Path:
     return options.weights or SHIPPED
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Bring the authors' Chainer file to the network's names, and make its card."""
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring the authors' Chainer file to the network's names, and make its card; the options may say more."""
     from posemill.networks.gan import from_official
 
     if checkpoint.kind != "chainer_npz":
         raise InputError(expected("weights of gan", "a Chainer .npz", checkpoint.kind, where=checkpoint.where))
     tensors = from_official(checkpoint.tensors)
     normed = "bn1.weight" in tensors
-    network = {"activation": "relu" if normed else "leaky_relu", "batch_norm": normed}
-    return tensors, {"lifter": NAME, "network": network, "view": "picture", "licences": dict(CARD.licences)}
+    network = {"activation": options.activation or ("relu" if normed else "leaky_relu"), "batch_norm": normed}
+    view = options.view or "picture"
+    return tensors, {"lifter": NAME, "network": network, "view": view, "licences": dict(CARD.licences)}
 
 
 def create(options: Options) -> Gan:
@@ -111,7 +107,7 @@ class Gan:
 
         self._options = options
         path = weights(options)
-        tensors, card = read(path, NAME, convert, "the authors' gen_epoch_500.npz")
+        tensors, card = read(path, NAME, convert, options, "the authors' gen_epoch_500.npz")
         sizes = card_network(card, tensors, "l1.weight", ("activation", "batch_norm"), path)
         if options.activation:
             sizes["activation"] = options.activation
@@ -130,26 +126,25 @@ class Gan:
         for bodies in whole_bodies(clip, max_gap_s=self._options.max_gap_s, view=self._view):
             image, scale = image_pose(bodies.plane)
             depth, spread = self._depths(image)
-            joints, factor = standard_body(np.concatenate([image, depth[..., None]], -1))
+            joints, factor = standard_body(np.concatenate([image, depth], -1))
             in_plane = bodies.sigma / scale[:, None]
             # One figure for three axes: x and y err with the keypoint, z with the network.
-            variance = (2 * in_plane**2 + spread**2) / 3 * factor[:, None] ** 2
+            variance = (2 * in_plane**2 + spread) / 3 * factor[:, None] ** 2
             sigma = aged_sigma(np.sqrt(self._floor_m**2 + variance), bodies.age, "h36m17")
             fill(output, bodies.frames, joints, sigma)
         return output
 
     def _depths(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Depths relative to the pelvis (N, 17), and by how much the mirrored answer differs, halved."""
-        depth = self._run(image)
-        spread = np.zeros_like(depth)
-        if self._options.flip:
-            mirrored = self._run(image[:, _FLIP] * (-1, 1))[:, _FLIP]
-            depth, spread = (depth + mirrored) / 2, np.abs(depth - mirrored) / 2
-        return depth - depth[:, :1], spread
+        """Depths relative to the pelvis (N, 17, 1), and the variance that the mirrored answer shows (N, 17)."""
+        from posemill.lifters.answers import averaged
+
+        other = self._run(image[:, _FLIP] * (-1, 1))[:, _FLIP] if self._options.flip else None
+        depth, variance = averaged(self._run(image), other)
+        return depth - depth[:, :1], variance
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         import torch
 
         inputs = torch.from_numpy(image.reshape(-1, 34).astype(np.float32)).to(self._where)
         with torch.inference_mode():
-            return self._network(inputs).double().cpu().numpy()
+            return self._network(inputs).double().cpu().numpy()[..., None]

@@ -1,8 +1,13 @@
-"""``linear``: the fully connected lifter of Martinez et al. 2017 on rays, one frame at a time.
+"""``linear``: the fully connected lifter of Martinez et al. 2017, one frame at a time.
 
-The network is the paper's; its input is not pixels but the rays of the twelve limb joints that every detector
-shares, turned so that the root ray is the optical axis (:mod:`posemill.networks.rays`). So one set of weights serves
-every camera, every detector and every place in the picture, and missing joints are part of its input.
+The network is the paper's; the input of our own weights is not pixels but the rays of the twelve limb joints that every
+detector shares, turned so that the root ray is the optical axis (:mod:`posemill.networks.rays`). So one set of weights
+serves every camera, every detector and every place in the picture, and missing joints are part of its input.
+
+The published TensorFlow checkpoint reads standardised pixels of 16 joints instead, does not contain its statistics (the
+option ``statistics``), and clips each weight matrix to Frobenius norm 1 whenever it is used. It cannot be told that a
+joint is missing: keypoints that are missing for up to half a second are bridged, as for lifters that see many frames
+(:mod:`posemill.lifters.timeline`), and more than four unknown joints end it.
 
 References
 ----------
@@ -12,23 +17,34 @@ ICCV 2017.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from posemill.errors import InputError, MissingError, expected
+from posemill.errors import InputError, expected
+from posemill.lifters.answers import DEFAULT_SIGMA_M, nothing
+from posemill.lifters.cards import agreed, card_arguments, take_sigma_floor
+from posemill.lifters.options import PublishedOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.networks.rays import INPUT_WIDTH, JOINTS_IN, OUTPUT_WIDTH, ray_pose
-from posemill.skeleton import JOINT_SETS
 
 if TYPE_CHECKING:
+    from posemill.formats.checkpoints import Checkpoint
+    from posemill.lifters.standardised import Setup, Standardised
     from posemill.networks.linear import LinearLifter
 
 NAME = "linear"
-_CHUNK = 8192
+_CHUNK = 512
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "linear.safetensors"
+
+_RAYS = "linear rays 1"
+# What the published weights were trained with; lens: the mean of Human3.6M's four cameras.
+_MAX_GAP_S, _MAX_MISSING = 0.5, 4
+_FOCAL_PX, _CENTRE_PX = 1146.0, (514.0, 507.0)
 
 CARD = LifterCard(
     joint_set_in="limbs12",
@@ -49,13 +65,13 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(PublishedOptions, extra="forbid"):
     """Options of ``linear``."""
 
     weights: Annotated[
-        Path | None, Field(description="safetensors of posemill train linear; null: the shipped ones")
+        Path | None,
+        Field(description="safetensors of posemill train or convert, or a TensorFlow .index; null: the shipped ones"),
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
     max_missing: Annotated[
         int, Field(ge=0, le=JOINTS_IN - 2, description="Frames that lack more of the 12 limb joints are not lifted")
     ] = 6
@@ -66,50 +82,146 @@ def weights(options: Options) -> Path:
     return options.weights or SHIPPED
 
 
-def create(options: Options) -> Linear:
+def card(options: Options) -> LifterCard:
+    """Return the card of the weights that these options choose."""
+    made = _read(options)
+    return CARD if isinstance(made, _Rays) else made.card
+
+
+def create(options: Options) -> Linear | Standardised:
     """Load the weights.
 
     Raises
     ------
     MissingError
-        No weights; the message has the command that trains them.
+        No weights, or no statistics for published ones; the message has the way out.
     InputError
-        Weights of another network.
+        Weights of another network, or an option that contradicts their card.
     """
+    from posemill.lifters.standardised import Standardised
+
+    made = _read(options)
+    if isinstance(made, _Rays):
+        return Linear(made, flip=options.flip, max_missing=options.max_missing)
+    missing = min(options.max_missing, _MAX_MISSING)
+    return Standardised(made, flip=options.flip, blend="last", max_gap_s=_MAX_GAP_S, max_missing=missing)
+
+
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring the published TensorFlow checkpoint to what our own file holds; the options say what is not in it.
+
+    Raises
+    ------
+    InputError
+        Not such a checkpoint.
+    """
+    from posemill.lifters.standardised import PREFIX, read_statistics
+    from posemill.networks.linear import from_official
+
+    tensors = from_official(checkpoint.tensors)
+    about: dict[str, Any] = {
+        "lifter": NAME,
+        "network": {"norm_eps": 1e-3, "max_norm": True},
+        "source": "Martinez et al. 2017",
+        "licences": {"weights": "MIT", "data": "Human3.6M (academic use)"},
+    }
+    said = {"use_sh": options.use_sh, "camera_frame": options.camera_frame}
+    about |= {name: value for name, value in said.items() if value is not None}
+    if options.statistics is not None:
+        tensors |= {PREFIX + name: vector for name, vector in read_statistics(options.statistics).items()}
+    return tensors, about
+
+
+@dataclass(frozen=True)
+class _Rays:
+    """A network on rays, and by how much its sigma was off where errors were measured, (16,)."""
+
+    network: LinearLifter
+    sigma_factor: np.ndarray
+
+
+def _read(options: Options) -> _Rays | Setup:
+    from posemill.lifters.loading import read
+
     path = weights(options)
-    if not path.is_file():
-        raise MissingError(
-            f"lifter linear: expected weights at {path}, got nothing; "
-            "train them: posemill train linear --motion FILE --output FILE"
-        )
-    return Linear(path, flip=options.flip, max_missing=options.max_missing)
+    tensors, about = read(path, NAME, convert, options, "a published TensorFlow checkpoint's .index")
+    if about.get("network") == _RAYS:
+        return _Rays(*_rays(tensors, path))
+    return _published(options, tensors, about, path)
+
+
+def _rays(tensors: dict[str, np.ndarray], path: Path) -> tuple[LinearLifter, np.ndarray]:
+    from posemill.formats.weights import check_tensors
+    from posemill.lifters.loading import build
+    from posemill.networks.linear import LinearLifter
+
+    factor = {"sigma_factor": tensors.pop("sigma_factor")} if "sigma_factor" in tensors else {}
+    check_tensors(factor, {"sigma_factor": (OUTPUT_WIDTH // 4,)}, path)
+    sizes = {"width_in": INPUT_WIDTH, "width_out": OUTPUT_WIDTH, "hidden": _hidden(tensors, path)}
+    return build(LinearLifter, sizes, tensors, path), factor["sigma_factor"].astype(np.float64)
+
+
+def _hidden(tensors: Mapping[str, np.ndarray], path: Path) -> int:
+    shape = tensors["first.dense.bias"].shape if "first.dense.bias" in tensors else ()
+    if len(shape) != 1 or not 1 <= shape[0] <= 8192:
+        raise InputError(expected("tensor first.dense.bias", "1 to 8192 values", shape, where=path))
+    return shape[0]
+
+
+def _published(options: Options, tensors: dict[str, np.ndarray], about: Mapping[str, Any], path: Path) -> Setup:
+    """Of weights that read standardised pixels."""
+    from posemill.lifters.loading import build
+    from posemill.lifters.standardised import NORMALISERS, Setup, take_statistics
+    from posemill.networks.linear import LinearLifter
+
+    said = about.get("network")
+    if not isinstance(said, dict):
+        raise InputError(expected("network", f"{_RAYS}, or that of the published weights", said, where=path))
+    use_sh = agreed("use_sh", options.use_sh, about.get("use_sh"), False, path)
+    camera_frame = agreed("camera_frame", options.camera_frame, about.get("camera_frame"), True, path)
+    for name, value in {"use_sh": use_sh, "camera_frame": camera_frame}.items():
+        if not isinstance(value, bool):
+            raise InputError(expected(f"card: {name}", "true or false", value, where=path))
+    statistics = take_statistics(tensors, options.statistics, NAME, path)
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, path)
+    sizes = {"width_in": 32, "width_out": 48, "hidden": _hidden(tensors, path), **card_arguments(about, path)}
+    described = replace(
+        CARD,
+        joint_set_in="mpii16" if use_sh else "h36m16",
+        channels=("x", "y"),
+        normaliser=NORMALISERS["camera"],
+        licences={**CARD.licences, **about.get("licences", {})},
+    )
+    return Setup(
+        build(LinearLifter, sizes, tensors, path),
+        statistics,
+        floor,
+        frames=1,
+        camera_frame=camera_frame,
+        lens=(_FOCAL_PX, np.array(_CENTRE_PX)),
+        card=described,
+    )
 
 
 class Linear:
     """The lifter with its weights; ``device`` is ``cpu`` or the GPU's name."""
 
-    def __init__(self, path: Path, *, flip: bool, max_missing: int) -> None:
-        import torch
+    def __init__(self, made: _Rays, *, flip: bool, max_missing: int) -> None:
+        from posemill.lifters.loading import device_name
 
         self._flip = flip
         self._max_missing = max_missing
-        network, self._sigma_factor = load(path)
-        gpu = torch.cuda.is_available()
-        self.device = f"cuda: {torch.cuda.get_device_name()}" if gpu else "cpu"
-        self._network = network.to("cuda" if gpu else "cpu")
+        self._sigma_factor = made.sigma_factor
+        place, self.device = device_name()
+        self._network = made.network.to(place)
 
     def lift(self, clip: LiftInput) -> LiftOutput:
         """Lift every frame that has enough joints; see :class:`~posemill.lifters.protocol.LiftOutput`.
 
         A joint whose own 2D is missing is still answered, with the larger sigma that the network learnt for that.
         """
-        frames, joints = len(clip.keypoints), len(JOINT_SETS["h36m17"])
-        output = LiftOutput(
-            np.full((frames, joints, 3), np.nan),
-            np.full((frames, joints), np.nan),
-            np.zeros((frames, joints), dtype=bool),
-        )
-        for start in range(0, frames, _CHUNK):
+        output = nothing(len(clip.keypoints))
+        for start in range(0, len(clip.keypoints), _CHUNK):
             self._lift(clip, output, slice(start, start + _CHUNK))
         return output
 
@@ -128,42 +240,8 @@ class Linear:
         output.valid[part][usable] = True
 
 
-def load(path: Path) -> tuple[LinearLifter, np.ndarray]:
-    """Read a network and its sigma calibration, (16,) factors.
-
-    Raises
-    ------
-    InputError
-        The file is damaged or of another network; the message names the tensor, expected and got.
-    """
-    import torch
-
-    from posemill.formats.weights import check_tensors, read_weights
-    from posemill.networks.linear import LinearLifter
-
-    tensors, card = read_weights(path)
-    if card.get("network") != "linear rays 1":
-        raise InputError(expected("network", "linear rays 1", card.get("network"), where=path))
-    hidden = tensors["first.dense.bias"].shape[0] if "first.dense.bias" in tensors else 0
-    if not 1 <= hidden <= 8192:
-        raise InputError(expected("tensor first.dense.bias", "1 to 8192 values", hidden, where=path))
-    network = LinearLifter(INPUT_WIDTH, OUTPUT_WIDTH, hidden=hidden)
-    shapes = {name: tuple(t.shape) for name, t in network.state_dict().items() if t.is_floating_point()}
-    check_tensors(tensors, {**shapes, "sigma_factor": (OUTPUT_WIDTH // 4,)}, path)
-    state = {name: torch.from_numpy(tensors[name].astype(np.float32)) for name in shapes}
-    # BatchNorm's counter of batches is not part of inference.
-    network.load_state_dict(state, strict=False)
-    return network.eval(), tensors["sigma_factor"].astype(np.float64)
-
-
 def store(path: Path, network: LinearLifter, sigma_factor: np.ndarray, card: dict) -> None:
-    """Write what :func:`load` reads, in half precision."""
-    from posemill.formats.weights import write_weights
+    """Write what :func:`create` reads of weights on rays, matrices in half precision."""
+    from posemill.lifters.loading import store
 
-    tensors = {
-        name: t.detach().cpu().numpy().astype(np.float16 if t.ndim == 2 else np.float32)
-        for name, t in network.state_dict().items()
-        if t.is_floating_point()
-    }
-    tensors["sigma_factor"] = sigma_factor.astype(np.float32)
-    write_weights(path, tensors, {**card, "network": "linear rays 1"})
+    store(path, network, {**card, "network": _RAYS}, {"sigma_factor": sigma_factor})

@@ -22,13 +22,17 @@ __all__ = ["build", "device_name", "read", "store"]
 Converted = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
-def read(path: Path, lifter: str, convert: Callable[[Checkpoint], Converted], place: str) -> Converted:
+def read(
+    path: Path, lifter: str, convert: Callable[[Checkpoint, Any], Converted], options: Any, place: str
+) -> Converted:
     """Read tensors and card: of our own safetensors as they are, of an official file converted.
 
     Parameters
     ----------
     convert
         The lifter's own, from a checkpoint to what our file would hold.
+    options
+        The lifter's, which say what the checkpoint does not.
     place
         What else may stand there, for the message where nothing does.
 
@@ -48,7 +52,7 @@ def read(path: Path, lifter: str, convert: Callable[[Checkpoint], Converted], pl
 
     checkpoint = read_checkpoint(path)
     if checkpoint.kind != "safetensors":
-        return convert(checkpoint)
+        return convert(checkpoint, options)
     card = dict(checkpoint.extras)
     if card.get("lifter", lifter) != lifter:
         raise InputError(expected("weights", f"those of lifter {lifter}", f"{card['lifter']}'s", where=path))

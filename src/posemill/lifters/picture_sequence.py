@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from posemill.lifters.answers import aged_sigma, fill, mirror_back, nothing
+from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
+from posemill.lifters.grid import Grid
 from posemill.lifters.picture_setup import PictureOptions, Setup
 from posemill.lifters.protocol import LiftInput, LiftOutput
-from posemill.lifters.timeline import Grid, Timeline
+from posemill.lifters.timeline import Stretch, Timeline
 from posemill.lifters.windows import slide, stretch
 from posemill.networks.picture_units import (
     Normaliser,
@@ -68,39 +68,32 @@ class PictureSequence:
 
     def _stills(self, view: _View, output: LiftOutput) -> None:
         """Each frame alone, replicated to the window."""
-        window = self._made.window
-        frames = np.flatnonzero(view.timeline.usable)
-        for first in range(0, len(frames), self._batch):
-            some = frames[first : first + self._batch]
-            inputs = np.concatenate([view.inputs(frame, np.zeros(1)) for frame in some])
-            answers = self._answer(np.repeat(inputs[:, None], window, 1)).mean(1)
-            for frame, answer in zip(some, answers, strict=True):
-                self._write(view, frame, answer[None], output)
+        for frames, seen in view.timeline.blocks(self._batch):
+            inputs = view.inputs(seen.points, seen.score, view.units(seen))
+            answers = self._answer(np.repeat(inputs[:, None], self._made.window, 1)).mean(1)
+            self._write(view, frames, seen, answers, output)
 
     def _run(self, view: _View, start: int, stop: int, output: LiftOutput) -> None:
         """Frames in a row, on the network's time base."""
         grid = Grid(view.timeline.clip.time[start:stop], self._made.fps)
         count, window = len(grid), self._made.window
+        units = view.units(view.timeline.stretch(start, start + 1))
+
+        def inputs_of(first: int, last: int) -> np.ndarray:
+            return view.inputs(*view.timeline.at(start, grid.frames(np.arange(first, last))), units)
+
+        def answer(starts: np.ndarray) -> np.ndarray:
+            """Inputs of all of these windows at once, then each one's part."""
+            inputs = inputs_of(starts[0], starts[-1] + window)
+            return self._answer(inputs[(starts - starts[0])[:, None] + np.arange(window)])
+
         if count < window:
-            inputs = view.inputs(start, grid.frames(np.arange(count)))
-            blocks = iter([(0, self._short(inputs))])
+            blocks = iter([self._short(inputs_of(0, count))])
         else:
-
-            def answer(starts: np.ndarray) -> np.ndarray:
-                """Inputs of all of these windows at once, then each one's part."""
-                inputs = view.inputs(start, grid.frames(np.arange(starts[0], starts[-1] + window)))
-                return self._answer(inputs[(starts - starts[0])[:, None] + np.arange(window)])
-
-            blocks = slide(count, window, self._step, self._batch, answer)
-        points = grid.points(0, stop - start)
-        done, last = 0, None
-        for begin, values in blocks:
-            # The row before is needed for frames between it and the first of these.
-            rows = values if last is None else np.concatenate([last, values])
-            offset = begin - (len(rows) - len(values))
-            ready = int(np.searchsorted(points, begin + len(values) - 1, side="right"))
-            self._write(view, start + done, _between(rows, points[done:ready] - offset), output)
-            done, last = ready, values[-1:]
+            blocks = (values for _, values in slide(count, window, self._step, self._batch, answer))
+        for part, answers in grid.to_frames(blocks):
+            frames = slice(start + part.start, start + part.stop)
+            self._write(view, frames, view.timeline.stretch(frames.start, frames.stop), answers, output)
 
     def _short(self, inputs: np.ndarray) -> np.ndarray:
         """Answer (n, 17, channels) of fewer frames than the window's: (n, 17, 4)."""
@@ -115,12 +108,11 @@ class PictureSequence:
 
     def _answer(self, inputs: np.ndarray) -> np.ndarray:
         """(b, t, 17, 3) to (b, t, 17, 4): units relative to the pelvis, and the variance that mirroring shows."""
-        one = self._network_answer(inputs)
-        if not self._options.flip:
-            return np.concatenate([one, np.zeros_like(one[..., :1])], -1)
-        other = mirror_back(self._network_answer(inputs[..., _FLIP, :] * np.array([-1, 1, 1], inputs.dtype)))
-        variance = ((one - other) ** 2).mean(-1, keepdims=True) / 4
-        return np.concatenate([(one + other) / 2, variance], -1)
+        one, other = self._network_answer(inputs), None
+        if self._options.flip:
+            other = mirror_back(self._network_answer(inputs[..., _FLIP, :] * np.array([-1, 1, 1], inputs.dtype)))
+        mean, variance = averaged(one, other)
+        return np.concatenate([mean, variance[..., None]], -1)
 
     def _network_answer(self, inputs: np.ndarray) -> np.ndarray:
         import torch
@@ -135,19 +127,17 @@ class PictureSequence:
             out[..., 0, :] = 0
         return out - out[..., :1, :]
 
-    def _write(self, view: _View, start: int, answers: np.ndarray, output: LiftOutput) -> None:
-        """Bring answers (n, 17, 4) of frames from ``start`` on to metres, and put them into the output."""
-        stop = start + len(answers)
-        if start == stop:
-            return
-        seen = view.timeline.stretch(start, stop)
+    def _write(
+        self, view: _View, frames: slice | np.ndarray, seen: Stretch, answers: np.ndarray, output: LiftOutput
+    ) -> None:
+        """Bring answers (n, 17, 4) to metres, and put them into the output."""
         joints, unit_m = lift_to_metres(
-            answers[..., :3], seen.points[:, 0], view.timeline.clip.camera, view.units(start, stop)
+            answers[..., :3], seen.points[:, 0], view.timeline.clip.camera, view.units(seen)
         )
         sigma = np.hypot(self._made.sigma_floor, np.sqrt(answers[..., 3]) * unit_m[:, None])
         sigma = aged_sigma(sigma, seen.age, _BODY.name)
         sigma[~(np.isfinite(seen.age[:, 0]) & np.isfinite(joints[:, 0]).all(-1))] = np.nan
-        fill(output, slice(start, stop), joints, sigma)
+        fill(output, frames, joints, sigma)
 
 
 class _View:
@@ -155,44 +145,35 @@ class _View:
 
     def __init__(self, timeline: Timeline, normaliser: Normaliser) -> None:
         self.timeline = timeline
-        camera = timeline.clip.camera
+        clip = timeline.clip
         self._fixed: Units | None = None
         if normaliser != "crop":
-            self._fixed = picture_units(camera, normaliser)
-        elif timeline.clip.temporal:
-            self._fixed = self._box(0, len(timeline))
+            self._fixed = picture_units(clip.camera, normaliser)
+        elif clip.temporal:
+            low, high = np.full(2, np.inf), np.full(2, -np.inf)
+            for _, seen in timeline.parts():
+                lows, highs = _corners(seen)
+                low, high = np.minimum(low, lows.min(0)), np.maximum(high, highs.max(0))
+            self._fixed = _box(low, high)
 
-    def units(self, start: int, stop: int) -> Units:
-        """Of frames in a row; of stills, of which each may have its own, one frame at a time."""
-        return self._fixed or self._box(start, stop)
+    def units(self, seen: Stretch) -> Units:
+        """Of the clip; of stills, of which each may have its own, frame by frame."""
+        return self._fixed or _box(*_corners(seen))
 
-    def inputs(self, start: int, frames: np.ndarray) -> np.ndarray:
-        """x, y and score (n, 17, 3) float32 of fractional frames (n,), increasing, counted from ``start``."""
-        low = int(frames[0])
-        high = int(np.ceil(frames[-1]))
-        seen = self.timeline.stretch(start + low, start + high + 1)
-        xy = self.units(start + low, start + high + 1).to_units(seen.points)
-        known = np.concatenate([xy, np.clip(seen.score, 0, 1)[..., None]], -1)
-        return _between(known, frames - low).astype(np.float32)
-
-    def _box(self, start: int, stop: int) -> Units:
-        low, high = np.full(2, np.inf), np.full(2, -np.inf)
-        for begin in range(start, stop, 4096):
-            seen = self.timeline.stretch(begin, min(begin + 4096, stop))
-            points = seen.points[seen.age == 0]
-            low = np.minimum(low, points.min(0, initial=np.inf))
-            high = np.maximum(high, points.max(0, initial=-np.inf))
-        units = box_units(low, high)
-        # No box without an extent: everything is NaN then, and nothing is valid.
-        return replace(units, half=np.where(units.half > 0, units.half, np.nan))
+    @staticmethod
+    def inputs(points: np.ndarray, score: np.ndarray, units: Units) -> np.ndarray:
+        """x, y and score (n, 17, 3) float32."""
+        return np.concatenate([units.to_units(points), np.clip(score, 0, 1)[..., None]], -1).astype(np.float32)
 
 
-def _between(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Interpolate rows (m, ...) linearly at fractional places (n,) from 0 to m - 1."""
-    left = np.clip(np.floor(places).astype(np.intp), 0, len(rows) - 1)
-    share = places - left
-    if not share.any():
-        return rows[left]
-    right = np.minimum(left + 1, len(rows) - 1)
-    share = share.reshape(-1, *(1,) * (rows.ndim - 1))
-    return (1 - share) * rows[left] + share * rows[right]
+def _corners(seen: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (n, 2) of the boxes about what is seen in each frame; infinite without any."""
+    there = (seen.age == 0)[..., None]
+    return np.where(there, seen.points, np.inf).min(1), np.where(there, seen.points, -np.inf).max(1)
+
+
+def _box(low: np.ndarray, high: np.ndarray) -> Units:
+    """Units of a box; NaN for one without an extent: nothing is valid then."""
+    extent = (high - low).max(-1, keepdims=True)
+    good = np.isfinite(extent) & (extent > 0)
+    return box_units(np.where(good, low, np.nan), np.where(good, high, np.nan))

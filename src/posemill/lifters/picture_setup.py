@@ -27,30 +27,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
 from posemill.lifters.answers import DEFAULT_SIGMA_M
+from posemill.lifters.cards import agreed, card_arguments, card_fps, take_sigma_floor
+from posemill.lifters.options import BridgeOptions
 from posemill.lifters.protocol import LifterCard
 from posemill.networks.picture_units import Normaliser
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["OFFICIAL_FPS", "PictureOptions", "Setup", "picture_card", "setup"]
+    from posemill.formats.checkpoints import Checkpoint
 
-OFFICIAL_FPS = 50.0
+__all__ = ["PictureOptions", "Setup", "picture_card", "published", "setup"]
+
+_OFFICIAL_FPS = 50.0
 
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 
-class PictureOptions(BaseModel, extra="forbid"):
+class PictureOptions(BridgeOptions, extra="forbid"):
     """Options of lifters that answer in units of the picture."""
 
     weights: Annotated[
         Path | None, Field(description="safetensors of posemill train or convert, or a published file; null: ours")
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
     normaliser: Annotated[
         Normaliser | None,
         Field(description="What the network's units are; null: as the card of the weights says, else picture"),
@@ -63,12 +66,6 @@ class PictureOptions(BaseModel, extra="forbid"):
         float, Field(ge=0, le=0.9, description="Share of a window that the next one sees too; 0 as published")
     ] = 0.5
     resample: Annotated[bool, Field(description="Bring clips of other rates to that of the training, and back")] = True
-    max_gap_s: Annotated[
-        float, Field(ge=0, le=10, description="Keypoints missing for up to this long are bridged for the network")
-    ] = 0.5
-    max_missing: Annotated[
-        int, Field(ge=0, le=15, description="Frames in which more of the 17 joints are unknown are not lifted")
-    ] = 4
 
 
 @dataclass(frozen=True)
@@ -132,22 +129,16 @@ def setup(
     """
     from posemill.lifters.loading import build
 
-    given = about.get("network", {})
-    if not isinstance(given, dict):
-        raise InputError(expected("card: network", "arguments of the network", given, where=where))
-    normaliser = _agreed("normaliser", options.normaliser, about.get("normaliser"), "picture", where)
-    root_relative = _agreed("root_relative", options.root_relative, about.get("root_relative"), True, where)
-    fps = about.get("fps")
+    given = card_arguments(about, where)
+    normaliser = agreed("normaliser", options.normaliser, about.get("normaliser"), "picture", where)
+    root_relative = agreed("root_relative", options.root_relative, about.get("root_relative"), True, where)
+    fps = card_fps(about, where)
     if normaliser not in get_args(Normaliser):
         raise InputError(expected("card: normaliser", " or ".join(get_args(Normaliser)), normaliser, where=where))
     if not isinstance(root_relative, bool):
         raise InputError(expected("card: root_relative", "true or false", root_relative, where=where))
-    if fps is not None and not (isinstance(fps, int | float) and 1 <= fps <= 1000):
-        raise InputError(expected("card: fps", "1 to 1000 or null", fps, where=where))
     tensors = dict(tensors)
-    floor = tensors.pop("sigma_floor", DEFAULT_SIGMA_M)
-    if floor.shape != (17,) or not (floor > 0).all():
-        raise InputError(expected("tensor sigma_floor", "17 positive numbers", floor.shape, where=where))
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, where)
     arguments = {**sizes(tensors), **given}
     network = build(make, arguments, tensors, where)
     channels, frames = arguments["channels"], arguments["frames"]
@@ -164,9 +155,29 @@ def setup(
         any_length,
         normaliser,
         root_relative,
-        float(fps) if fps is not None and options.resample else None,
-        floor.astype(np.float64),
+        fps if options.resample else None,
+        floor,
     )
+
+
+def published(
+    checkpoint: Checkpoint, options: PictureOptions, names: tuple[str, ...], lifter: str, source: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Bring a published checkpoint to what our own file holds: tensors and card, what the options say in it.
+
+    Parameters
+    ----------
+    names
+        Of the dictionary in which its training wrote the network.
+
+    Raises
+    ------
+    InputError
+        None of them is there.
+    """
+    said = {"normaliser": options.normaliser, "root_relative": options.root_relative}
+    about = {"lifter": lifter, "fps": _OFFICIAL_FPS, "source": source, "licences": {"weights": "Apache-2.0"}}
+    return checkpoint.part(*names), about | {name: value for name, value in said.items() if value is not None}
 
 
 def picture_card(card: LifterCard, made: Setup, about: Mapping[str, Any]) -> LifterCard:
@@ -178,10 +189,3 @@ def picture_card(card: LifterCard, made: Setup, about: Mapping[str, Any]) -> Lif
         receptive_field=made.window,
         licences={**card.licences, **about.get("licences", {})},
     )
-
-
-def _agreed(name: str, option: Any, said: Any, otherwise: Any, where: Path) -> Any:
-    """Option, else card, else default; option and card must say the same."""
-    if option is not None and said is not None and option != said:
-        raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=where))
-    return next(value for value in (option, said, otherwise) if value is not None)

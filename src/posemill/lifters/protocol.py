@@ -14,9 +14,10 @@ A method is a module with
     ``mine.safetensors``) that states its SHA-256; then ``posemill list`` calls it shipped.
 ``missing(path) -> str``
     May be left out: the one line for a user whose weights are not at ``path``.
-``convert(checkpoint) -> (tensors, card)``
+``convert(checkpoint, options) -> (tensors, card)``
     May be left out: brings a published file, as :mod:`posemill.formats.checkpoints` reads it, to the names and the card
-    that ``create`` reads; ``posemill convert`` writes them.
+    that ``create`` reads; ``posemill convert`` writes them. What the file does not say of itself (statistics, joints,
+    whether it is causal) it takes from ``options`` into tensors and card, so that what is written needs no option.
 ``card(options) -> LifterCard``
     The card of the weights that the options choose, where they decide what the method reads or how far it looks. May
     be left out: then ``CARD``, which otherwise is that of the defaults.

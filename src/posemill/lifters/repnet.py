@@ -22,12 +22,13 @@ Estimation", CVPR 2019.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
+from posemill.lifters.options import BodyOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.skeleton import JOINT_SETS
 
@@ -64,21 +65,15 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(BodyOptions, extra="forbid"):
     """Options of ``repnet``."""
 
     weights: Annotated[
         Path | None,
         Field(description="safetensors of posemill, a Keras .h5 or a PyTorch checkpoint; null: the shipped ones"),
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
-    max_gap_s: Annotated[float, Field(ge=0, le=2, description="Longest gap of a keypoint that is bridged")] = 0.25
     y_up: Annotated[
         bool | None, Field(description="Whether the weights want the image's y upwards; null: what their card says")
-    ] = None
-    view: Annotated[
-        Literal["picture", "turned"] | None,
-        Field(description="turned: as a camera sees it that looks at the pelvis; null: the card's, else picture"),
     ] = None
 
 
@@ -87,28 +82,31 @@ def weights(options: Options) -> Path:
     return options.weights or SHIPPED
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Bring a Keras or PyTorch generator to the network's names, and make its card.
 
-    Whether a Keras generator wants y upwards is in no file: a standing body is shown both ways, and the one that it
-    reprojects better is taken and written into the card.
+    Whether a Keras generator wants y upwards is in no file: unless the option says it, a standing body is shown both
+    ways, and the one that it reprojects better is taken and written into the card.
     """
     from posemill.networks.repnet import from_official
 
-    card: dict[str, Any] = {"lifter": NAME, "kcs_sign": "released", "view": "picture", "licences": dict(CARD.licences)}
+    card: dict[str, Any] = {"lifter": NAME, "kcs_sign": "released", "licences": dict(CARD.licences)}
+    card["view"] = options.view or "picture"
     if checkpoint.kind == "keras_h5":
         try:
             tensors = from_official(checkpoint.tensors)
         except ValueError as error:
             raise InputError(f"{checkpoint.where}: {error}") from None
         card["network"] = {"form": "repnet"}
+        if options.y_up is not None:
+            return tensors, {**card, "y_up": options.y_up, "y_up_source": "option"}
         network = _network(tensors, card, checkpoint.where)
         misfit = {up: reprojection_misfit(network, y_up=up) for up in (False, True)}
         card["y_up"] = misfit[True] < misfit[False]
         card["y_up_source"] = f"reprojection of standing bodies: {misfit[False]:.4f} y down, {misfit[True]:.4f} y up"
         return tensors, card
     if checkpoint.kind == "torch":
-        card |= {"network": {"form": "torch"}, "y_up": False}
+        card |= {"network": {"form": "torch"}, "y_up": bool(options.y_up)}
         return checkpoint.part("model_G", ""), card
     raise InputError(
         expected("weights of repnet", "a Keras .h5 or PyTorch file", checkpoint.kind, where=checkpoint.where)
@@ -149,7 +147,7 @@ class RepNet:
 
         self._options = options
         path = weights(options)
-        tensors, card = read(path, NAME, convert, "the authors' generator_repnet_h36m_17j_late.h5")
+        tensors, card = read(path, NAME, convert, options, "the authors' generator_repnet_h36m_17j_late.h5")
         self._floor_m = take_sigma_floor(tensors, _FLOOR_M, path)
         network = _network(tensors, card, path)
         self._form = network.form
@@ -162,16 +160,14 @@ class RepNet:
 
     def lift(self, clip: LiftInput) -> LiftOutput:
         """Lift every frame that has all joints; see :class:`~posemill.lifters.protocol.LiftOutput`."""
-        from posemill.lifters.answers import aged_sigma, fill, mirror_back, nothing
+        from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
         from posemill.lifters.body_view import standard_body, whole_bodies
 
         output = nothing(len(clip.time))
         for bodies in whole_bodies(clip, max_gap_s=self._options.max_gap_s, view=self._view):
-            joints, age = self._run(bodies.plane), bodies.age
-            variance = np.zeros(age.shape)
-            if self._options.flip:
-                mirrored = mirror_back(self._run(bodies.plane[:, _FLIP] * (-1, 1)))
-                joints, variance = (joints + mirrored) / 2, ((joints - mirrored) ** 2).mean(-1) / 4
+            mirrored = mirror_back(self._run(bodies.plane[:, _FLIP] * (-1, 1))) if self._options.flip else None
+            joints, variance = averaged(self._run(bodies.plane), mirrored)
+            age = bodies.age
             if self._form == "repnet":
                 age[:, _SPINE] = age[:, _AROUND_SPINE].max(1)
             joints, factor = standard_body(joints)

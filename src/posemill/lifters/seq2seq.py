@@ -27,23 +27,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from posemill.errors import InputError, MissingError, expected
+from posemill.errors import InputError, expected
+from posemill.lifters.cards import agreed, take_sigma_floor
+from posemill.lifters.options import BridgeOptions, PublishedOptions
 from posemill.lifters.protocol import LifterCard
+from posemill.lifters.standardised import NORMALISERS, PREFIX, Setup, Standardised, read_statistics, take_statistics
 
 if TYPE_CHECKING:
     from posemill.formats.checkpoints import Checkpoint
-    from posemill.lifters.seq2seq_lift import Seq2SeqLifter, Setup, Statistics
 
 NAME = "seq2seq"
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "seq2seq.safetensors"
-_STATISTICS = "statistics."
-_VECTORS = {"mean_2d": 32, "std_2d": 32, "mean_3d": 48, "std_3d": 48}
-_NORMALISERS = {
-    "camera": "undistorted pixels of the training camera, each coordinate standardised",
-    "pixels": "pixels, each coordinate standardised",
-}
 # What the published weights were trained with; lens: the mean of Human3.6M's four cameras.
 _PUBLISHED: dict[str, Any] = {
     "sequence_length": 5,
@@ -58,7 +54,7 @@ CARD = LifterCard(
     joint_set_in="h36m16",
     joint_set_out="h36m17",
     channels=("x", "y"),
-    normaliser=_NORMALISERS["camera"],
+    normaliser=NORMALISERS["camera"],
     output_unit="m",
     window="5 frames, sliding by 1, ends replicated; gaps to max_gap_s bridged, longer ones end it; stills one by one",
     receptive_field=9,
@@ -73,23 +69,12 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(PublishedOptions, BridgeOptions, extra="forbid"):
     """Options of ``seq2seq``."""
 
     weights: Annotated[
         Path | None,
         Field(description="safetensors of posemill train or convert, or a TensorFlow checkpoint's .index; null: ours"),
-    ] = None
-    statistics: Annotated[
-        Path | None,
-        Field(description=".npz with mean_2d, std_2d (32, px), mean_3d, std_3d (48, mm), for weights without them"),
-    ] = None
-    use_sh: Annotated[
-        bool | None, Field(description="Weights for Stacked Hourglass 2D (MPII joints); null: as their card, else no")
-    ] = None
-    camera_frame: Annotated[
-        bool | None,
-        Field(description="Weights that answer in camera axes, not the calibrated world's; null: card, else yes"),
     ] = None
     sequence_length: Annotated[
         int | None, Field(ge=1, le=100, description="Frames per window; null: as the weights' card says, else 5")
@@ -108,9 +93,6 @@ class Options(BaseModel, extra="forbid"):
     flip: Annotated[
         bool, Field(description="Average with the answer for the mirrored person (weights in camera axes only)")
     ] = True
-    max_gap_s: Annotated[
-        float, Field(ge=0, le=10, description="Keypoints missing for up to this long are bridged for the network")
-    ] = 0.5
     max_missing: Annotated[
         int, Field(ge=0, le=14, description="Frames in which more of the 16 joints are unknown are not lifted")
     ] = 4
@@ -126,7 +108,7 @@ def card(options: Options) -> LifterCard:
     return _read(options).card
 
 
-def create(options: Options) -> Seq2SeqLifter:
+def create(options: Options) -> Standardised:
     """Load the weights.
 
     Raises
@@ -136,9 +118,7 @@ def create(options: Options) -> Seq2SeqLifter:
     InputError
         Weights of another network, or an option that contradicts their card.
     """
-    from posemill.lifters.seq2seq_lift import Seq2SeqLifter
-
-    return Seq2SeqLifter(
+    return Standardised(
         _read(options),
         flip=options.flip,
         blend=options.blend,
@@ -147,7 +127,7 @@ def create(options: Options) -> Seq2SeqLifter:
     )
 
 
-def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Bring the published TensorFlow checkpoint to what our own file holds.
 
     What it does not say is taken from the options: ``statistics`` into the tensors, flags into the card.
@@ -165,27 +145,23 @@ def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dic
         "source": "Hossain and Little 2018",
         "licences": {"weights": "none published", "data": "Human3.6M (academic use)"},
     }
-    if options:
-        given = {name: getattr(options, name, None) for name in _PUBLISHED}
-        about |= {name: value for name, value in given.items() if value is not None}
-        if options.statistics is not None:
-            tensors |= {_STATISTICS + name: vector for name, vector in _read_statistics(options.statistics).items()}
+    given = {name: getattr(options, name, None) for name in _PUBLISHED}
+    about |= {name: value for name, value in given.items() if value is not None}
+    if options.statistics is not None:
+        tensors |= {PREFIX + name: vector for name, vector in read_statistics(options.statistics).items()}
     return tensors, about
 
 
 def _read(options: Options) -> Setup:
     from posemill.lifters.answers import DEFAULT_SIGMA_M
     from posemill.lifters.loading import build, read
-    from posemill.lifters.seq2seq_lift import Setup
     from posemill.networks.seq2seq import Seq2Seq
 
     path = weights(options)
-    tensors, about = read(path, NAME, convert, "a TensorFlow checkpoint's .index")
+    tensors, about = read(path, NAME, convert, options, "a TensorFlow checkpoint's .index")
     chosen = _choices(options, about, path)
-    statistics = _statistics(options, tensors, path)
-    floor = tensors.pop("sigma_floor", DEFAULT_SIGMA_M)
-    if floor.shape != (17,) or not (floor > 0).all():
-        raise InputError(expected("tensor sigma_floor", "17 positive numbers", floor.shape, where=path))
+    statistics = take_statistics(tensors, options.statistics, NAME, path)
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, path)
     width = tensors["encoder.widen.bias"].shape if "encoder.widen.bias" in tensors else ()
     if len(width) != 1 or (options.linear_size or width[0]) != width[0]:
         raise InputError(expected("tensor encoder.widen.bias", f"({options.linear_size or 'n'},)", width, where=path))
@@ -194,7 +170,7 @@ def _read(options: Options) -> Setup:
     described = replace(
         CARD,
         joint_set_in="mpii16" if chosen["use_sh"] else "h36m16",
-        normaliser=_NORMALISERS[normaliser],
+        normaliser=NORMALISERS[normaliser],
         window=CARD.window.replace("5", str(frames), 1),
         receptive_field=2 * frames - 1 if options.blend == "mean" else frames,
         needs_camera=normaliser == "camera" or not chosen["camera_frame"],
@@ -203,7 +179,7 @@ def _read(options: Options) -> Setup:
     return Setup(
         network,
         statistics,
-        floor.astype(np.float64),
+        floor,
         frames=frames,
         camera_frame=chosen["camera_frame"],
         lens=(float(chosen["focal_px"]), np.array(chosen["centre_px"])) if normaliser == "camera" else None,
@@ -213,15 +189,13 @@ def _read(options: Options) -> Setup:
 
 def _choices(options: Options, about: dict[str, Any], path: Path) -> dict[str, Any]:
     """What the weights are: by option, else their card, else as published; option and card must agree."""
-    out = {}
-    for name, published in _PUBLISHED.items():
-        said, option = about.get(name), getattr(options, name, None)
-        if option is not None and said is not None and option != said:
-            raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=path))
-        out[name] = option if option is not None else published if said is None else said
+    out = {
+        name: agreed(name, getattr(options, name, None), about.get(name), published, path)
+        for name, published in _PUBLISHED.items()
+    }
     checks = {
         "sequence_length": isinstance(out["sequence_length"], int) and 1 <= out["sequence_length"] <= 100,
-        "normaliser": out["normaliser"] in _NORMALISERS,
+        "normaliser": out["normaliser"] in NORMALISERS,
         "focal_px": isinstance(out["focal_px"], int | float) and out["focal_px"] > 0,
         "centre_px": isinstance(out["centre_px"], list)
         and len(out["centre_px"]) == 2
@@ -233,34 +207,3 @@ def _choices(options: Options, about: dict[str, Any], path: Path) -> dict[str, A
         if not good:
             raise InputError(expected(f"card: {name}", f"something like {_PUBLISHED[name]}", out[name], where=path))
     return out
-
-
-def _statistics(options: Options, tensors: dict[str, np.ndarray], path: Path) -> Statistics:
-    """Take the statistics out of the tensors, or read them from their own file."""
-    from posemill.formats.weights import check_tensors
-    from posemill.lifters.seq2seq_lift import Statistics
-
-    found = {n.removeprefix(_STATISTICS): tensors.pop(n) for n in list(tensors) if n.startswith(_STATISTICS)}
-    if options.statistics is not None:
-        if found:
-            do = f"leave lifters.{NAME}.statistics out"
-            raise InputError(expected("statistics", "those inside the weights", options.statistics, where=path, do=do))
-        found = _read_statistics(options.statistics)
-    elif not found:
-        raise MissingError(
-            f"{path}: expected statistics inside the weights, got none; set lifters.{NAME}.statistics to an .npz with "
-            "mean_2d, std_2d (32, px), mean_3d and std_3d (48, mm) of their training data"
-        )
-    check_tensors(found, {name: (length,) for name, length in _VECTORS.items()}, options.statistics or path)
-    for name in ("std_2d", "std_3d"):
-        if not (found[name] > 0).all():
-            raise InputError(expected(f"tensor {name}", "positive numbers", found[name].min(), where=path))
-    return Statistics(**{name: found[name].astype(np.float64) for name in _VECTORS})
-
-
-def _read_statistics(path: Path) -> dict[str, np.ndarray]:
-    """Vectors in px and millimetres to px and metres."""
-    from posemill.formats.checkpoints import read_checkpoint
-
-    found = read_checkpoint(path).tensors
-    return {name: vector * (1e-3 if name.endswith("_3d") else 1.0) for name, vector in found.items()}

@@ -32,9 +32,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
+from posemill.lifters.options import BridgeOptions
 from posemill.lifters.protocol import LifterCard
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(BridgeOptions, extra="forbid"):
     """Options of ``temporal``."""
 
     weights: Annotated[
@@ -84,13 +85,6 @@ class Options(BaseModel, extra="forbid"):
     causal: Annotated[
         bool | None, Field(description="Weights that look at the past only; null: as their card says, else no")
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
-    max_gap_s: Annotated[
-        float, Field(ge=0, le=10, description="Keypoints missing for up to this long are bridged for the network")
-    ] = 0.5
-    max_missing: Annotated[
-        int, Field(ge=0, le=15, description="Frames in which more of the 17 joints are unknown are not lifted")
-    ] = 4
 
 
 def weights(options: Options) -> Path:
@@ -118,7 +112,7 @@ def create(options: Options) -> Temporal:
     return Temporal(_read(options), flip=options.flip, max_gap_s=options.max_gap_s, max_missing=options.max_missing)
 
 
-def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Bring a published checkpoint to what our own file holds: tensors and card.
 
     ``model_pos`` and, if it is there, ``model_traj``; a plain state_dict is the former. What the file does not say
@@ -132,7 +126,7 @@ def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dic
     tensors = checkpoint.part("model_pos", "state_dict", "")
     if any(name.startswith("model_traj.") for name in checkpoint.tensors):
         tensors |= {_TRAJECTORY + name: tensor for name, tensor in checkpoint.part("model_traj").items()}
-    joints = (options and options.joint_set_in) or _PUBLISHED_JOINTS.get(Path(checkpoint.where).name)
+    joints = options.joint_set_in or _PUBLISHED_JOINTS.get(Path(checkpoint.where).name)
     about: dict[str, Any] = {
         "lifter": NAME,
         "normaliser": "screen",
@@ -142,34 +136,27 @@ def convert(checkpoint: Checkpoint, options: Options | None = None) -> tuple[dic
     }
     if joints:
         about["joint_set_in"] = joints
-    if options and options.causal is not None:
+    if options.causal is not None:
         about["network"] = {"causal": options.causal}
     return tensors, about
 
 
 def _read(options: Options) -> Setup:
     from posemill.lifters.answers import DEFAULT_SIGMA_M
+    from posemill.lifters.cards import agreed, card_arguments, card_choice, card_fps, take_sigma_floor
     from posemill.lifters.loading import read
     from posemill.lifters.temporal_lift import Setup
 
     path = weights(options)
-    tensors, about = read(path, NAME, convert, "a published VideoPose3D .bin")
-    joints_in = _agreed("joint_set_in", options.joint_set_in, about.get("joint_set_in"), path)
+    tensors, about = read(path, NAME, convert, options, "a published VideoPose3D .bin")
+    joints_in = agreed("joint_set_in", options.joint_set_in, about.get("joint_set_in"), None, path)
     if joints_in not in ("h36m17", "coco17"):
         do = f"set lifters.{NAME}.joint_set_in to the joints that these weights were trained on"
         raise InputError(expected("joint_set_in", "h36m17 or coco17", joints_in, where=path, do=do))
-    sizes = about.get("network", {})
-    if not isinstance(sizes, dict):
-        raise InputError(expected("card: network", "arguments of the network", sizes, where=path))
-    causal = bool(_agreed("causal", options.causal, sizes.get("causal"), path))
-    normaliser, fps = about.get("normaliser", "screen"), about.get("fps")
-    if normaliser not in _NORMALISERS:
-        raise InputError(expected("card: normaliser", " or ".join(_NORMALISERS), normaliser, where=path))
-    if fps is not None and not (isinstance(fps, int | float) and 1 <= fps <= 1000):
-        raise InputError(expected("card: fps", "1 to 1000 or null", fps, where=path))
-    floor = tensors.pop("sigma_floor", DEFAULT_SIGMA_M)
-    if floor.shape != (17,) or not (floor > 0).all():
-        raise InputError(expected("tensor sigma_floor", "17 positive numbers", floor.shape, where=path))
+    sizes = card_arguments(about, path)
+    causal = bool(agreed("causal", options.causal, sizes.get("causal"), False, path))
+    normaliser, fps = card_choice(about, "normaliser", tuple(_NORMALISERS), path), card_fps(about, path)
+    floor = take_sigma_floor(tensors, DEFAULT_SIGMA_M, path)
     trajectory = {n.removeprefix(_TRAJECTORY): tensors.pop(n) for n in list(tensors) if n.startswith(_TRAJECTORY)}
     network = _network(tensors, {**sizes, "causal": causal}, 17, path)
     root = _network(trajectory, {"causal": causal}, 1, path) if trajectory else None
@@ -185,14 +172,7 @@ def _read(options: Options) -> Setup:
         needs_camera=normaliser == "rays",
         licences={**CARD.licences, **about.get("licences", {})},
     )
-    return Setup(network, root, floor.astype(np.float64), normaliser, fps, chosen)
-
-
-def _agreed(name: str, option: Any, said: Any, path: Path) -> Any:
-    """Option, else card; both must say the same."""
-    if option is not None and said is not None and option != said:
-        raise InputError(expected(name, f"{said}, as the card of the weights says", option, where=path))
-    return said if option is None else option
+    return Setup(network, root, floor, normaliser, fps, chosen)
 
 
 def _network(tensors: dict[str, np.ndarray], sizes: Mapping[str, Any], joints_out: int, path: Path) -> TemporalModel:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from posemill.camera import Camera
-from posemill.lifters.answers import aged_sigma, fill, flip_sigma, mirror_back, nothing
+from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
+from posemill.lifters.grid import Grid
 from posemill.lifters.loading import device_name
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
-from posemill.lifters.timeline import Grid, Timeline
+from posemill.lifters.timeline import Timeline
 from posemill.skeleton import JOINT_SETS
 
 if TYPE_CHECKING:
@@ -95,39 +96,27 @@ class Temporal:
         return pixels * (2 / camera.width) - (1.0, camera.height / camera.width)
 
     def _stills(self, timeline: Timeline, output: LiftOutput) -> None:
-        for start in range(0, len(timeline), _BLOCK):
-            stop = min(start + _BLOCK, len(timeline))
-            usable = np.flatnonzero(timeline.usable[start:stop])
-            stretch = timeline.stretch(start, stop)
-            features = self._features(stretch.points[usable], stretch.score[usable])
-            root = (self._root.still, self._root.still) if self._root else None
+        root = (self._root.still, self._root.still) if self._root else None
+        for frames, seen in timeline.blocks(_BLOCK):
+            features = self._features(seen.points, seen.score)
             answers = self._answer(features, (self._pose.still, self._pose.still), root)
-            self._put(output, start + usable, answers, stretch.age[usable])
+            self._put(output, frames, answers, seen.age)
 
     def _run(self, timeline: Timeline, start: int, stop: int, output: LiftOutput) -> None:
-        """Lift one row of usable frames, block by block on the network's time base."""
+        """Lift one row of usable frames on the network's time base."""
         grid = Grid(timeline.clip.time[start:stop], self._setup.fps)
+        for part, answers in grid.to_frames(self._blocks(timeline, start, grid)):
+            frames = slice(start + part.start, start + part.stop)
+            self._put(output, frames, answers, timeline.stretch(frames.start, frames.stop).age)
+
+    def _blocks(self, timeline: Timeline, start: int, grid: Grid) -> Iterator[np.ndarray]:
+        """Answers for the grid's points, in order."""
         before, after = self._pose.padding
         pose = (self._pose.start().push, self._pose.start().push)
         root = (self._root.start().push, self._root.start().push) if self._root else None
-        # Answers of the grid that frames still wait for, from grid point ``first`` on; frames that have theirs.
-        pending, first, done = np.empty((0, 17 * 4 + 6)), 0, 0
         for begin in range(-before, len(grid) + after, _BLOCK):
             points = np.arange(begin, min(begin + _BLOCK, len(grid) + after)).clip(0, len(grid) - 1)
-            features = self._features(*_between(timeline, start, stop, grid.frames(points)))
-            answers = self._answer(features, pose, root)
-            pending = np.concatenate([pending, answers])
-            while done < stop - start and len(pending):
-                wanted = grid.points(done, min(done + _BLOCK, stop - start)) - first
-                wanted = wanted[wanted <= len(pending) - 1]
-                if not len(wanted):
-                    break
-                part = slice(start + done, start + done + len(wanted))
-                self._put(output, part, _at(pending, wanted), timeline.stretch(part.start, part.stop).age)
-                done += len(wanted)
-                # The last point that was used may be needed again.
-                spent = int(wanted[-1])
-                pending, first = pending[spent:], first + spent
+            yield self._answer(self._features(*timeline.at(start, grid.frames(points))), pose, root)
 
     def _features(self, points: np.ndarray, score: np.ndarray) -> np.ndarray:
         if self.card.channels[-1] == "score":
@@ -140,21 +129,19 @@ class Temporal:
         if self._flip:
             flipped = features[:, JOINT_SETS[self.card.joint_set_in].flip_permutation]
             flipped = flipped * np.array([-1, 1, 1][: features.shape[2]], np.float32)
-        floor = self._setup.sigma_floor
-        joints = other = _call(pose[0], features)
-        if flipped is not None:
-            other = mirror_back(_call(pose[1], flipped))
-        sigma = flip_sigma(joints, other, floor)
-        place = apart = np.full((len(joints), 1, 3), np.nan)
+        joints, variance = averaged(
+            _call(pose[0], features), None if flipped is None else mirror_back(_call(pose[1], flipped))
+        )
+        sigma = np.sqrt(self._setup.sigma_floor**2 + variance)
+        place = apart = np.full((len(joints), 3), np.nan)
         if root is not None:
-            place = other_place = _call(root[0], features)
+            place = other = _call(root[0], features)[:, 0]
             if flipped is not None:
-                other_place = _call(root[1], flipped) * _SIDES
-            place, apart = (place + other_place) / 2, np.hypot(_ROOT_SIGMA_M, (place - other_place) / 2)
-        joints = (joints + other) / 2
+                other = _call(root[1], flipped)[:, 0] * _SIDES
+            place, apart = (place + other) / 2, np.hypot(_ROOT_SIGMA_M, (place - other) / 2)
         # The pelvis is the origin of what the network was taught; it is 0 but for a millimetre or two.
         joints[:, 0] = 0
-        return np.concatenate([joints.reshape(-1, 51), sigma, place[:, 0], apart[:, 0]], 1)
+        return np.concatenate([joints.reshape(-1, 51), sigma, place, apart], 1)
 
     def _put(self, output: LiftOutput, frames: np.ndarray | slice, answers: np.ndarray, age: np.ndarray) -> None:
         sigma = aged_sigma(answers[:, 51:68], age, self.card.joint_set_in)
@@ -168,19 +155,3 @@ def _call(step: Callable[[Tensor], Tensor], features: np.ndarray) -> np.ndarray:
 
     out = step(torch.from_numpy(features.reshape(len(features), -1)))
     return out.cpu().numpy().astype(np.float64).reshape(len(out), out.shape[1] // 3, 3)
-
-
-def _between(timeline: Timeline, start: int, stop: int, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints and scores of a run at fractional frame numbers (N,)."""
-    low, high = int(frames.min()), min(int(frames.max()) + 2, stop - start)
-    stretch = timeline.stretch(start + low, start + high)
-    return _at(stretch.points, frames - low), _at(stretch.score, frames - low)
-
-
-def _at(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Interpolate between rows."""
-    left = where.astype(int)
-    share = (where - left).reshape(-1, *[1] * (values.ndim - 1))
-    if not share.any():
-        return values[left]
-    return (1 - share) * values[left] + share * values[np.minimum(left + 1, len(values) - 1)]

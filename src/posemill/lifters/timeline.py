@@ -1,6 +1,6 @@
-"""Gaps, runs and time bases: what every lifter needs that looks at more than one frame.
+"""Gaps and runs: what every lifter needs whose network has no way to say that a keypoint is missing.
 
-Temporal networks have no way to say that a keypoint is missing, so something has to stand in its place. Over short
+Something has to stand in its place. Over short
 gaps that is a straight line between the two sightings, and the answer's sigma grows with the time to the nearer one.
 What is gone for longer is *unknown*: the network still gets something harmless, but the joint is not answered, and a
 frame that lacks too many joints ends the run, as the end of the clip would.
@@ -16,12 +16,13 @@ from functools import cached_property
 
 import numpy as np
 
+from posemill.lifters.grid import rows_at
 from posemill.lifters.protocol import LiftInput
 from posemill.skeleton import JointSet, joint_set
 
-__all__ = ["Grid", "Stretch", "Timeline"]
+__all__ = ["Stretch", "Timeline"]
 
-_CHUNK = 4096
+_CHUNK = 1024
 _LEAP_S = 0.25
 
 
@@ -42,6 +43,9 @@ class Stretch:
     points: np.ndarray
     score: np.ndarray
     age: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> Stretch:
+        return Stretch(self.points[rows], self.score[rows], self.age[rows])
 
 
 class Timeline:
@@ -84,10 +88,8 @@ class Timeline:
     def usable(self) -> np.ndarray:
         """(T,) frames that know enough joints to be lifted."""
         out = np.zeros(len(self), dtype=bool)
-        for start in range(0, len(self), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            known = np.isfinite(self.stretch(start, min(start + _CHUNK, len(self))).age).sum(1)
-            out[part] = known >= max(len(self._joints) - self._max_missing, 1)
+        for frames, _ in self.blocks(_CHUNK):
+            out[frames] = True
         return out
 
     @property
@@ -101,6 +103,25 @@ class Timeline:
         starts = np.flatnonzero(self.usable & ~np.concatenate([[False], together])[: len(self)])
         stops = np.flatnonzero(self.usable & ~np.concatenate([together, [False]])[: len(self)]) + 1
         return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
+
+    def parts(self, size: int = _CHUNK) -> Iterator[tuple[int, Stretch]]:
+        """Go through all frames: where each part of ``size`` frames begins, and what is in it."""
+        for start in range(0, len(self), size):
+            yield start, self.stretch(start, min(start + size, len(self)))
+
+    def blocks(self, size: int = _CHUNK) -> Iterator[tuple[np.ndarray, Stretch]]:
+        """Go through the usable frames: their numbers and what is in them, out of ``size`` frames of the clip each."""
+        for start, stretch in self.parts(size):
+            known = np.isfinite(stretch.age).sum(1)
+            rows = np.flatnonzero(known >= max(len(self._joints) - self._max_missing, 1))
+            if len(rows):
+                yield start + rows, stretch[rows]
+
+    def at(self, start: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points (N, J, 2) and scores (N, J) at fractional frames (N,), not decreasing, counted from ``start``."""
+        low, high = int(places[0]), int(np.ceil(places[-1]))
+        stretch = self.stretch(start + low, start + high + 1)
+        return rows_at(stretch.points, places - low), rows_at(stretch.score, places - low)
 
     def stretch(self, start: int, stop: int) -> Stretch:
         """Frames start to stop, bridged; the answer does not depend on where a stretch is cut."""
@@ -165,43 +186,3 @@ def _outwards(joints: JointSet) -> Iterator[int]:
             if joint not in done and parent in done:
                 done.add(joint)
                 yield joint
-
-
-class Grid:
-    """The time base of a network on one run of frames.
-
-    Where the clip's rate is the network's (within 2 %), or the network has none, the grid is the frames themselves.
-
-    Parameters
-    ----------
-    time
-        (N,) seconds of the run's frames.
-    fps
-        The network's rate, or None.
-    """
-
-    def __init__(self, time: np.ndarray, fps: float | None) -> None:
-        self._time, self._fps = time, None
-        if fps is not None and len(time) > 1:
-            rate = (len(time) - 1) / float(time[-1] - time[0])
-            self._fps = fps if abs(rate / fps - 1) > 0.02 else None
-        span = 0.0 if self._fps is None else float(time[-1] - time[0]) * self._fps
-        self._count = len(time) if self._fps is None else int(np.ceil(span - 1e-6)) + 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def frames(self, points: np.ndarray) -> np.ndarray:
-        """Where points of the grid lie among the frames: (N,) fractional frame numbers from 0."""
-        if self._fps is None:
-            return points.astype(np.float64)
-        wanted = self._time[0] + points / self._fps
-        left = np.clip(np.searchsorted(self._time, wanted, side="right") - 1, 0, len(self._time) - 2)
-        share = (wanted - self._time[left]) / (self._time[left + 1] - self._time[left])
-        return left + np.clip(share, 0.0, 1.0)
-
-    def points(self, start: int, stop: int) -> np.ndarray:
-        """Where frames start to stop lie on the grid: (stop - start,) fractional grid points from 0."""
-        if self._fps is None:
-            return np.arange(start, stop, dtype=np.float64)
-        return np.clip((self._time[start:stop] - self._time[0]) * self._fps, 0, self._count - 1)

@@ -16,19 +16,22 @@ axis (an isotropic error of sigma 1 is 1.6 long). The root's floor is a share of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posemill.errors import InputError, expected
+from posemill.lifters.options import FlipOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.skeleton import JOINT_SETS
 
 if TYPE_CHECKING:
     from posemill.camera import Camera
     from posemill.formats.checkpoints import Checkpoint
+    from posemill.lifters.grid import Grid
     from posemill.lifters.timeline import Timeline
 
 NAME = "video_gan"
@@ -60,13 +63,12 @@ CARD = LifterCard(
 )
 
 
-class Options(BaseModel, extra="forbid"):
+class Options(FlipOptions, extra="forbid"):
     """Options of ``video_gan``."""
 
     weights: Annotated[
         Path | None, Field(description="safetensors of posemill, or a training checkpoint; null: the shipped ones")
     ] = None
-    flip: Annotated[bool, Field(description="Average with the answer for the mirrored person")] = True
     max_gap_s: Annotated[float, Field(ge=0, le=2, description="Longest gap of a keypoint that is bridged")] = 0.25
     camera: Annotated[
         Literal["training", "own"],
@@ -79,7 +81,7 @@ def weights(options: Options) -> Path:
     return options.weights or SHIPPED
 
 
-def convert(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Take both generators out of a training checkpoint, and make their card."""
     from posemill.networks.video_gan import from_official
 
@@ -108,13 +110,13 @@ class VideoGan:
     """The lifter with its weights; ``device`` is ``cpu`` or the GPU's name."""
 
     def __init__(self, options: Options) -> None:
-        from posemill.lifters.cards import card_network, card_numbers, take_sigma_floor
+        from posemill.lifters.cards import card_fps, card_network, card_numbers, take_sigma_floor
         from posemill.lifters.loading import build, device_name, read
         from posemill.networks.video_gan import VideoGan as Network
 
         self._options = options
         path = weights(options)
-        tensors, card = read(path, NAME, convert, "a video_absolute_resnet.tar")
+        tensors, card = read(path, NAME, convert, options, "a video_absolute_resnet.tar")
         self._floor_m = take_sigma_floor(tensors, _FLOOR_M, path)
         root = {n.removeprefix("root."): t for n, t in tensors.items() if n.startswith("root.")}
         # What belongs to neither network is compared with the pose network, which then names it.
@@ -128,14 +130,15 @@ class VideoGan:
                 self._networks[name] = network.to(self._where)
         self._root_share = card_numbers(card, "root_sigma_share", _ROOT_SHARE, path)
         # Frames per second of the data that the networks were trained on; not known of a training checkpoint.
-        self._fps = float(card_numbers(card, "fps", np.array(1.0), path)) if card.get("fps") is not None else None
+        self._fps = card_fps(card, path)
         self._focal_px = card_numbers(card, "focal_px", _TRAINING_FOCAL_PX, path)
         self._centre_px = card_numbers(card, "centre_px", _TRAINING_CENTRE_PX, path)
 
     def lift(self, clip: LiftInput) -> LiftOutput:
         """Lift every frame that has all joints; see :class:`~posemill.lifters.protocol.LiftOutput`."""
         from posemill.lifters.answers import nothing
-        from posemill.lifters.timeline import Grid, Timeline
+        from posemill.lifters.grid import Grid
+        from posemill.lifters.timeline import Timeline
 
         scale, centre = self._image(clip.camera)
         timeline = Timeline(
@@ -147,23 +150,22 @@ class VideoGan:
         )
         output = nothing(len(timeline), root="root" in self._networks)
         if not clip.temporal:
-            for start in range(0, len(timeline), _STILLS):
-                stretch = timeline.stretch(start, min(start + _STILLS, len(timeline)))
-                rows = np.flatnonzero(np.isfinite(stretch.age).all(1))
-                answers = self._answer(stretch.points[rows], centre, stills=True)
-                self._put(output, start + rows, answers, stretch.age[rows])
+            for frames, seen in timeline.blocks(_STILLS):
+                self._put(output, frames, self._answer(seen.points, centre, stills=True), seen.age)
             return output
         for start, stop in timeline.runs:
             grid = Grid(clip.time[start:stop], self._fps)
-            for first in range(0, stop - start, _BLOCK):
-                last = min(first + _BLOCK, stop - start)
-                wanted = grid.points(first, last)
-                low, high = int(wanted[0]), int(np.ceil(wanted[-1])) + 1
-                points = np.arange(low - _HALF, high + _HALF).clip(0, len(grid) - 1)
-                answers = self._answer(_between(timeline, start, stop, grid.frames(points)), centre, stills=False)
-                age = timeline.stretch(start + first, start + last).age
-                self._put(output, slice(start + first, start + last), _at(answers, wanted - low), age)
+            for part, answers in grid.to_frames(self._blocks(timeline, start, grid, centre)):
+                frames = slice(start + part.start, start + part.stop)
+                self._put(output, frames, answers, timeline.stretch(frames.start, frames.stop).age)
         return output
+
+    def _blocks(self, timeline: Timeline, start: int, grid: Grid, centre: np.ndarray) -> Iterator[np.ndarray]:
+        """Answers for the grid's points, in order."""
+        for first in range(0, len(grid), _BLOCK):
+            last = min(first + _BLOCK, len(grid))
+            points = np.arange(first - _HALF, last + _HALF).clip(0, len(grid) - 1)
+            yield self._answer(timeline.at(start, grid.frames(points))[0], centre, stills=False)
 
     def _image(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         """From the normalised plane to the networks' pixels u / 500 - 1: scale (2,), and the principal point (2,)."""
@@ -186,14 +188,13 @@ class VideoGan:
 
         M is the number of stills, or of frames that have 13 neighbours on both sides in ``image`` (N, 17, 2).
         """
-        from posemill.lifters.answers import flip_sigma, mirror_back
+        from posemill.lifters.answers import averaged, mirror_back
 
         # Mirrored at the principal point, not at the middle of the picture: only there a person's mirror image is one.
         mirrored = (image - centre)[:, _FLIP] * (-1, 1) + centre if self._options.flip else None
-        joints = other = self._pose(image, stills=stills)
-        if mirrored is not None:
-            other = mirror_back(self._pose(mirrored, stills=stills))
-        sigma = flip_sigma(joints, other, self._floor_m)
+        other = None if mirrored is None else mirror_back(self._pose(mirrored, stills=stills))
+        joints, variance = averaged(self._pose(image, stills=stills), other)
+        sigma = np.sqrt(self._floor_m**2 + variance)
         root = root_sigma = np.full((len(joints), 3), np.nan)
         if "root" in self._networks:
             root = other_root = self._ask("root", image, stills=stills)
@@ -201,7 +202,7 @@ class VideoGan:
                 other_root = self._ask("root", mirrored, stills=stills) * (-1, 1, 1)
             apart, root = (root - other_root) / 2, (root + other_root) / 2
             root_sigma = np.hypot(self._root_share * np.maximum(np.abs(root[:, 2:]), 1.0), apart)
-        return np.concatenate([((joints + other) / 2).reshape(-1, 51), sigma, root, root_sigma], 1)
+        return np.concatenate([joints.reshape(-1, 51), sigma, root, root_sigma], 1)
 
     def _pose(self, image: np.ndarray, *, stills: bool) -> np.ndarray:
         relative = image[:, 1:] - image[:, :1]
@@ -219,18 +220,3 @@ class VideoGan:
             else:
                 answer = network.over_clip(inputs[None])[0]
         return answer.double().cpu().numpy()
-
-
-def _between(timeline: Timeline, start: int, stop: int, frames: np.ndarray) -> np.ndarray:
-    """Keypoints of a run at fractional frame numbers (N,)."""
-    low, high = int(frames.min()), min(int(frames.max()) + 2, stop - start)
-    return _at(timeline.stretch(start + low, start + high).points, frames - low)
-
-
-def _at(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Interpolate linearly between rows."""
-    left = where.astype(int)
-    share = (where - left).reshape(-1, *[1] * (values.ndim - 1))
-    if not share.any():
-        return values[left]
-    return (1 - share) * values[left] + share * values[np.minimum(left + 1, len(values) - 1)]

@@ -8,14 +8,17 @@ ICCV 2017.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from posemill.networks.rays import OUTPUT_WIDTH, mirror_inputs, mirror_outputs
+from posemill.networks.tensorflow_names import renamed
 
-__all__ = ["LinearLifter", "predict"]
+__all__ = ["OFFICIAL_NAMES", "LinearLifter", "from_official", "predict"]
 
 
 class _Dense(nn.Linear):
@@ -94,11 +97,42 @@ class LinearLifter(nn.Module):
         self.last = _Dense(hidden, width_out, max_norm=max_norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(frames, width_in) to (frames, width_out)."""
-        x = self.first(x)
+        """(..., width_in) to (..., width_out)."""
+        before = x.shape[:-1]
+        x = self.first(x.flatten(0, -2))
         for block in self.blocks:
             x = x + block(x)
-        return self.last(x)
+        return self.last(x).unflatten(0, before)
+
+
+def _official_names() -> dict[str, str]:
+    names: dict[str, str] = {}
+    layers = [("first", "w1", "b1", "batch_normalization")]
+    for k in range(2):
+        for layer, (matrix, bias) in enumerate((("w2", "b2"), ("w3", "b3"))):
+            scope = f"two_linear_{k}/"
+            norm = f"{scope}batch_normalization{layer + 1}{k}"
+            layers.append((f"blocks.{k}.{layer}", f"{scope}{matrix}_{k}", f"{scope}{bias}_{k}", norm))
+    for ours, matrix, bias, norm in layers:
+        names |= {matrix: f"{ours}.dense.weight", bias: f"{ours}.dense.bias"}
+        names |= {f"{norm}/{theirs}": f"{ours}.norm.{name}" for theirs, name in _NORM.items()}
+    return {f"linear_model/{name}": ours for name, ours in (names | {"w4": "last.weight", "b4": "last.bias"}).items()}
+
+
+_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+OFFICIAL_NAMES: Mapping[str, str] = _official_names()
+"""Variable of the published TensorFlow checkpoint to parameter of :class:`LinearLifter`; matrices are transposed."""
+
+
+def from_official(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rename and transpose the variables of the published checkpoint.
+
+    Raises
+    ------
+    InputError
+        Naming the variable that belongs to another network, or that is missing.
+    """
+    return renamed(tensors, OFFICIAL_NAMES)
 
 
 def predict(network: nn.Module, inputs: np.ndarray, *, flip: bool, batch: int = 8192) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from posemill.errors import InputError, expected
+from posemill.networks.tensorflow_names import renamed
 
 __all__ = ["OFFICIAL_NAMES", "Seq2Seq", "from_official"]
 
@@ -131,31 +131,13 @@ def _official_names() -> dict[str, str]:
 OFFICIAL_NAMES: Mapping[str, str] = _official_names()
 """Variable of the published TensorFlow checkpoint to parameter of :class:`Seq2Seq`; matrices are transposed."""
 
-_OLD_SPELLING = {"weights": "kernel", "biases": "bias"}
-_OPTIMISER = ("Adam", "Adam_1")
-_COUNTERS = {"learning_rate", "global_step", "beta1_power", "beta2_power"}
-
 
 def from_official(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Rename and transpose the variables of the published checkpoint.
-
-    The optimiser's variables and the counters are left out. TensorFlow up to 1.1 spelt ``weights`` and ``biases``.
 
     Raises
     ------
     InputError
         Naming the variable that belongs to another network, or that is missing.
     """
-    ours: dict[str, np.ndarray] = {}
-    for name, tensor in tensors.items():
-        head, _, leaf = name.rpartition("/")
-        if leaf in _OPTIMISER or name in _COUNTERS:
-            continue
-        known = OFFICIAL_NAMES.get(f"{head}/{_OLD_SPELLING.get(leaf, leaf)}")
-        if known is None:
-            raise InputError(expected("variable", f"one of the network's {len(OFFICIAL_NAMES)}", name))
-        ours[known] = np.ascontiguousarray(tensor.T) if leaf in ("kernel", "weights") else np.asarray(tensor)
-    for official, name in OFFICIAL_NAMES.items():
-        if name not in ours:
-            raise InputError(expected(f"variable {official}", "weights", "none"))
-    return ours
+    return renamed(tensors, OFFICIAL_NAMES)

@@ -16,7 +16,7 @@ from rich.table import Table
 from posemill import registry
 from posemill.config import Config
 from posemill.errors import MissingError, PosemillError
-from posemill.formats.weights import weights_state
+from posemill.formats.weights import weights_state, weights_terms
 from posemill.plan import weights_file
 from posemill.provenance import library_versions
 
@@ -36,8 +36,8 @@ class Finding:
     way_out: str = ""
 
 
-def _weights(kind: str, name: str) -> str:
-    """Weights of a method with default options, and which state they are in, in words.
+def _weights(kind: str, name: str) -> tuple[str, dict[str, str]]:
+    """Weights of a method with default options and which state they are in, in words; and their terms.
 
     Raises
     ------
@@ -46,9 +46,10 @@ def _weights(kind: str, name: str) -> str:
     """
     module = registry.load(kind, name)
     file = weights_file(kind, name, registry.options(kind, name, None))
+    terms = weights_terms(file, module.CARD.licences)
     if file is None:
-        return str(getattr(module.CARD, "weights", "none needed"))
-    return f"{weights_state(file)}: {file.name}"
+        return str(getattr(module.CARD, "weights", "none needed")), terms
+    return f"{weights_state(file)}: {file.name}", terms
 
 
 def print_methods(kinds: Iterable[str]) -> None:
@@ -62,14 +63,14 @@ def print_methods(kinds: Iterable[str]) -> None:
             try:
                 card = registry.load(kind, name).CARD
                 joints = getattr(card, "joint_set", None) or f"{card.joint_set_in} → {card.joint_set_out}"
-                licences = " / ".join(str(card.licences.get(part, "unknown")) for part in ("code", "weights", "data"))
             except PosemillError as error:
                 table.add_row(name, "", f"not usable: {error}", "")
                 continue
             try:
-                weights = _weights(kind, name)
+                weights, terms = _weights(kind, name)
             except MissingError:
-                weights = "user's: not here (posemill doctor says how to get them)"
+                weights, terms = "user's: not here (posemill doctor says how to get them)", card.licences
+            licences = " / ".join(str(terms.get(part, "unknown")) for part in ("code", "weights", "data"))
             table.add_row(name, joints, weights, licences)
         console.print(table)
 
@@ -94,7 +95,7 @@ def _gpu() -> Finding:
 
 def _method(kind: str, name: str) -> Finding:
     try:
-        found = _weights(kind, name)
+        found, _ = _weights(kind, name)
     except MissingError as error:
         # Only the default method must be there.
         ok = False if name in (DEFAULTS.detector, DEFAULTS.lifter) else None

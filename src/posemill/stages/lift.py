@@ -11,7 +11,7 @@ from posemill import registry
 from posemill.errors import ClipError, InputError
 from posemill.formats import artifact as artifacts
 from posemill.formats.artifact import Artifact, Clip, Track
-from posemill.formats.weights import weights_state
+from posemill.formats.weights import weights_state, weights_terms
 from posemill.lifters.protocol import Lifter, LifterCard, LiftInput, LiftOutput, check_output
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
@@ -112,6 +112,6 @@ def _provenance(request: StageRequest, source: Path, lifter: Lifter, module: Mod
     find = getattr(module, "weights", None)
     file = find(module.Options.model_validate(request.options)) if find else None
     state = weights_state(file) if file else "none needed"
-    licences = {f"lifter {module.NAME}": dict(card.licences)}
+    licences = {f"lifter {module.NAME}": weights_terms(file, card.licences)}
     made = record(request, {"keypoints2d": source}, device=lifter.device, licences=licences)
     return {**made, "weights_state": state}

@@ -83,7 +83,7 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     Parameters
     ----------
     bodies
-        (N, 17, 3) metres, z up; any place and heading.
+        (N, J, 3) metres, z up; any place and heading. Joint 0 is the pelvis, the others what must be in the picture.
     """
     ranges = ranges or CameraRange()
     n = len(bodies)
@@ -94,8 +94,10 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     size = _PICTURES[rng.integers(len(_PICTURES), size=n)]
     focal = _log_uniform(ranges.focal_widths, n, rng) * size[:, 0]
     reach = np.linalg.norm(bodies - pelvis[:, None], axis=-1).max(-1)
+    # Nobody comes nearer to the camera than that; a body that walks reaches far.
+    distance = np.maximum(distance, reach / 0.6)
     # Half-angle under which the body certainly lies, and the largest focal length that keeps it in the picture.
-    sine = np.minimum(reach / distance, 0.85)
+    sine = reach / distance
     spread = sine / np.sqrt(1 - sine**2)
     half = size.min(-1) / 2
     focal = np.minimum(focal, half / spread)
@@ -113,7 +115,7 @@ def view(bodies: np.ndarray, rng: np.random.Generator, ranges: CameraRange | Non
     r = _about_z(roll) @ _turn_away(offset) @ looking
     t = -(r @ (pelvis + away * distance[:, None])[..., None])[..., 0]
     joints_camera = bodies @ np.swapaxes(r, -1, -2) + t[:, None]
-    views = Views(joints_camera, np.empty((n, 17, 2)), size, focal, r, t)
+    views = Views(joints_camera, np.empty((*bodies.shape[:2], 2)), size, focal, r, t)
     views.keypoints[:] = views.project(joints_camera)
     return views
 

@@ -1,25 +1,38 @@
-"""How ``seq2seq`` lifts a track: windows that slide by one frame, in batches."""
+"""Lifters of poses standardised by the statistics of their training data, on windows that slide by one frame.
+
+``seq2seq`` looks at windows of several frames, the published weights of ``linear`` at one. Both read the same 16 joints
+and answer the same 16, and neither has its statistics in its published file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from posemill.camera import Camera
-from posemill.errors import ClipError
-from posemill.lifters.answers import aged_sigma, fill, flip_sigma, mirror_back, nothing
+from posemill.errors import ClipError, InputError, MissingError, expected
+from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
 from posemill.lifters.loading import device_name
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.lifters.timeline import Timeline
 from posemill.skeleton import JOINT_SETS
 
 if TYPE_CHECKING:
-    from posemill.networks.seq2seq import Seq2Seq
+    from torch import nn
 
-__all__ = ["Seq2SeqLifter", "Setup", "Statistics"]
+__all__ = ["NORMALISERS", "PREFIX", "Setup", "Standardised", "Statistics", "read_statistics", "take_statistics"]
 
+PREFIX = "statistics."
+"""What the names of the statistics begin with among a file's tensors."""
+NORMALISERS = {
+    "camera": "undistorted pixels of the training camera, each coordinate standardised",
+    "pixels": "pixels, each coordinate standardised",
+}
+_VECTORS = {"mean_2d": 32, "std_2d": 32, "mean_3d": 48, "std_3d": 48}
 _BATCH = 256
 _H36M16 = JOINT_SETS["h36m16"]
 # Where each of the network's 16 places comes from. The hourglass's thorax and upper neck stand in the places of spine
@@ -40,12 +53,64 @@ class Statistics:
     std_3d: np.ndarray
 
 
+def read_statistics(path: Path) -> dict[str, np.ndarray]:
+    """Read the four vectors of a .npz, in px and millimetres as their authors have them, in px and metres.
+
+    Raises
+    ------
+    InputError
+        One is absent, of another length, not finite, or a spread is not positive.
+    """
+    from posemill.formats.checkpoints import read_checkpoint
+
+    found = read_checkpoint(path).tensors
+    _check_statistics(found, path)
+    return {name: vector * (1e-3 if name.endswith("_3d") else 1.0) for name, vector in found.items()}
+
+
+def take_statistics(tensors: dict[str, np.ndarray], given: Path | None, lifter: str, where: Path) -> Statistics:
+    """Take the statistics out of a file's tensors; ``given`` names a file of them, which must say the same.
+
+    Raises
+    ------
+    MissingError
+        There are none.
+    InputError
+        They are none, or two that differ.
+    """
+    found = {n.removeprefix(PREFIX): tensors.pop(n) for n in list(tensors) if n.startswith(PREFIX)}
+    named = read_statistics(given) if given is not None else {}
+    if not found and not named:
+        raise MissingError(
+            f"{where}: expected statistics inside the weights, got none; set lifters.{lifter}.statistics to an .npz "
+            "with mean_2d, std_2d (32, px), mean_3d and std_3d (48, mm) of their training data"
+        )
+    if found:
+        _check_statistics(found, where)
+    for name in named if found else ():
+        if not np.allclose(found[name], named[name], rtol=1e-5, atol=1e-6):
+            do = f"leave lifters.{lifter}.statistics out"
+            raise InputError(expected(f"statistics {name}", "those inside the weights", given, where=where, do=do))
+    return Statistics(**{name: (found or named)[name].astype(np.float64) for name in _VECTORS})
+
+
+def _check_statistics(found: Mapping[str, np.ndarray], where: Path) -> None:
+    from posemill.formats.weights import check_tensors
+
+    check_tensors(found, {name: (length,) for name, length in _VECTORS.items()}, where)
+    for name in ("std_2d", "std_3d"):
+        if not (found[name] > 0).all():
+            raise InputError(expected(f"tensor {name}", "positive numbers", found[name].min(), where=where))
+
+
 @dataclass(frozen=True)
 class Setup:
-    """A weights file and what it means; see :mod:`posemill.lifters.seq2seq`.
+    """A weights file and what it means.
 
     Attributes
     ----------
+    network
+        (B, frames, 32) standardised to (B, frames, 48) standardised.
     sigma_floor
         (17,) metres per axis.
     frames
@@ -58,7 +123,7 @@ class Setup:
         Of these weights.
     """
 
-    network: Seq2Seq
+    network: nn.Module
     statistics: Statistics
     sigma_floor: np.ndarray
     frames: int
@@ -67,7 +132,7 @@ class Setup:
     card: LifterCard
 
 
-class Seq2SeqLifter:
+class Standardised:
     """The lifter with its weights; ``device`` is ``cpu`` or the GPU's name."""
 
     def __init__(self, setup: Setup, *, flip: bool, blend: str, max_gap_s: float, max_missing: int) -> None:
@@ -92,7 +157,7 @@ class Seq2SeqLifter:
             The weights answer in world axes and the camera's place in the world is unknown.
         """
         if not self._setup.camera_frame and clip.camera.R is None:
-            raise ClipError("lift: expected extrinsics, got none; these weights of seq2seq answer in world axes")
+            raise ClipError("lift: expected extrinsics, got none; these weights answer in world axes")
         timeline = Timeline(
             clip,
             self.card.joint_set_in,
@@ -133,24 +198,19 @@ class Seq2SeqLifter:
         self._put(output, frames, picked, stretch.age[frames - low])
 
     def _stills(self, timeline: Timeline, output: LiftOutput) -> None:
-        for start in range(0, len(timeline), _BATCH):
-            stop = min(start + _BATCH, len(timeline))
-            usable = np.flatnonzero(timeline.usable[start:stop])
-            if not len(usable):
-                continue
-            stretch = timeline.stretch(start, stop)
-            windows = np.repeat(stretch.points[usable, None], self._setup.frames, axis=1)
+        for frames, seen in timeline.blocks(_BATCH):
+            windows = np.repeat(seen.points[:, None], self._setup.frames, axis=1)
             answers = self._answers(windows, timeline.clip.camera)
             picked = answers if self._blend == "mean" else [a[:, -1:] for a in answers]
-            self._put(output, start + usable, picked, stretch.age[usable])
+            self._put(output, frames, picked, seen.age)
 
     def _put(self, output: LiftOutput, frames: np.ndarray, answers: list[np.ndarray], age: np.ndarray) -> None:
         """Blend answers (N, places, 17, 3) of the person, and of the mirrored one if asked for."""
         means = [a.mean(1) for a in answers]
-        sigma = flip_sigma(means[0], means[-1], self._setup.sigma_floor)
+        mean, variance = averaged(*means)
         spread = np.mean([((a - a.mean(1, keepdims=True)) ** 2).mean((1, 3)) for a in answers], axis=0)
-        sigma = aged_sigma(np.sqrt(sigma**2 + spread), age, self.card.joint_set_in)
-        fill(output, frames, np.mean(means, axis=0), sigma)
+        sigma = aged_sigma(np.sqrt(self._setup.sigma_floor**2 + variance + spread), age, self.card.joint_set_in)
+        fill(output, frames, mean, sigma)
 
     def _answers(self, windows: np.ndarray, camera: Camera) -> list[np.ndarray]:
         """Windows (N, frames, 16, 2) in px to poses (N, frames, 17, 3); with flip a second time, mirrored."""

@@ -1,63 +1,39 @@
-"""Train a lifter's weights from motion capture, evaluate them on subjects held out, write them with their card."""
+"""Train ``linear`` on bodies through virtual cameras, calibrate its sigma, write it with its card."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
-from posemill import registry
-from posemill.errors import InputError, expected
-from posemill.formats.motion import MotionClip, read_motion
 from posemill.progress import Ticker
 from posemill.provenance import sha256_file
+from posemill.stages.train.data import TrainOptions, check_options, read_split, terms
 
 __all__ = ["TrainLinearOptions", "run"]
 
 
-class TrainLinearOptions(BaseModel, extra="forbid"):
+class TrainLinearOptions(TrainOptions, extra="forbid"):
     """Options of ``posemill train linear``."""
 
-    groups: Annotated[tuple[str, ...], Field(description="Groups of the motion file to train on")] = ("train", "extra")
-    held_out: Annotated[
-        tuple[str, ...], Field(description="Subjects of the first group never trained on: validation")
-    ] = ("S007", "S011", "S026", "S080", "S094")
     epochs: Annotated[int, Field(ge=1, description="Rounds of freshly drawn views")] = 200
     views_per_epoch: Annotated[int, Field(ge=1024)] = 65536
     hidden: Annotated[int, Field(ge=8, le=8192, description="Width of the hidden layers; 1024 in the paper")] = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    threads: Annotated[int, Field(ge=1, description="CPU threads; part of what decides the bytes")] = 1
 
 
-def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[str, Any] | None = None) -> None:
-    """Train a method and write its weights to ``output`` (safetensors, card inside).
-
-    Raises
-    ------
-    InputError
-        No trainer of that name, bad options, a motion file that cannot be used, or an output that cannot be written.
-    """
-    trainers: dict[str, Callable[..., None]] = {"linear": _train_linear}
-    if name not in trainers:
-        raise InputError(f"train: expected {' or '.join(trainers)}, got {name!r}")
-    trainers[name](motion, output, seed, options or {})
-
-
-def _train_linear(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
-    try:
-        options = TrainLinearOptions.model_validate(values)
-    except ValidationError as error:
-        known = ", ".join(TrainLinearOptions.model_fields)
-        raise InputError(f"train linear: {registry.one_line(error)}; options: {known}") from None
-    if not os.access(output.parent if output.parent.exists() else Path(), os.W_OK):
-        raise InputError(f"{output}: cannot be written; choose a folder that you may write to")
-    clips = read_motion(motion, groups=options.groups)
-    held_out, training = _split(clips, options, motion)
+def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
+    """Train ``linear`` and write its weights; see :func:`posemill.stages.train.run`."""
+    options = check_options("linear", TrainLinearOptions, values, output)
+    split = read_split(motion, options)
+    # Ten bodies a second tell what fifty would.
+    held_out = {
+        subject: np.concatenate([c.joints[:: max(1, round(c.fps / 10))] for c in clips])
+        for subject, clips in split.held_out.items()
+    }
 
     import torch
 
@@ -73,7 +49,7 @@ def _train_linear(motion: Path, output: Path, seed: int, values: dict[str, Any])
         dropout=options.dropout,
         seed=seed,
     )
-    library = pose_library([clip.joints for clip in training], seed=seed)
+    library = pose_library([clip.joints for clip in split.training], seed=seed)
     with Ticker(options.epochs, "train linear", "epoch") as ticker:
 
         def report(epoch: int, loss_m: float) -> None:
@@ -87,44 +63,15 @@ def _train_linear(motion: Path, output: Path, seed: int, values: dict[str, Any])
     factor, results = _evaluate(network, held_out, schedule)
     card = {
         "method": "linear",
-        "trained_on": {"motion_sha256": sha256_file(motion), "clips": len(training), "frames": _frames(training)},
-        "held_out_subjects": sorted(held_out),
+        **split.card,
         "options": options.model_dump(mode="json"),
         "seed": seed,
-        "licences": dict(lifter.CARD.licences),
+        "licences": terms(options),
         "results": results,
     }
     lifter.store(output, network, factor, card)
     print(json.dumps(results, indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
-
-
-def _frames(clips: list[MotionClip]) -> int:
-    return sum(len(clip.joints) for clip in clips)
-
-
-def _split(
-    clips: list[MotionClip], options: TrainLinearOptions, path: Path
-) -> tuple[dict[str, np.ndarray], list[MotionClip]]:
-    """Validation bodies by subject, ten a second; and the clips to train on."""
-    first = options.groups[0] if options.groups else ""
-    subjects = sorted({clip.subject for clip in clips if clip.group == first})
-    unknown = [s for s in options.held_out if s not in subjects]
-    if unknown or len(options.held_out) < 2:
-        raise InputError(
-            expected("held_out", f"two or more of {', '.join(subjects)}", ", ".join(options.held_out), where=path)
-        )
-    # A held-out subject is left out under whichever group its name appears.
-    training = [clip for clip in clips if clip.subject not in options.held_out]
-    held_out = {
-        subject: np.concatenate(
-            [c.joints[:: max(1, round(c.fps / 10))] for c in clips if c.subject == subject and c.group == first]
-        )
-        for subject in options.held_out
-    }
-    if not training:
-        raise InputError(expected("clips to train on", "some", "none", where=path))
-    return held_out, training
 
 
 _VIEWS_PER_SUBJECT = 4000

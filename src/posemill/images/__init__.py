@@ -1,0 +1,1 @@
+"""Container images: what images.yaml names, built from Debian and wheels by Docker or Apptainer."""

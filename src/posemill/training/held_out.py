@@ -1,0 +1,76 @@
+"""How well a lifter does on windows of motion that it never saw, through its own adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from posemill.anthropometry import body_length
+from posemill.camera import Camera
+from posemill.lifters.protocol import LifterCard, LiftInput
+from posemill.metrics.pose import joint_errors, p_joint_errors
+from posemill.skeleton import JOINT_SETS, convert
+from posemill.training.sequences import Windows
+
+__all__ = ["HeldOut", "measure"]
+
+_LIMBS = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors over all frames of all windows; metres.
+
+    Attributes
+    ----------
+    mpjpe17, p_mpjpe17, p_mpjpe12
+        Means; MPJPE with the person's size given.
+    axis_rms
+        (17,) root mean square per joint and axis.
+    within_sigma
+        (3,) share of errors within one sigma along x, y and z.
+    valid
+        Share of frames that were answered whole.
+    """
+
+    mpjpe17: float
+    p_mpjpe17: float
+    p_mpjpe12: float
+    axis_rms: np.ndarray
+    within_sigma: np.ndarray
+    valid: float
+
+
+def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float) -> HeldOut:
+    """Lift every window as a clip of its own and compare with the truth, frames and joints alike."""
+    answers, truths, sigmas = [], [], []
+    frames = windows.keypoints.shape[1]
+    for i in range(len(windows.keypoints)):
+        width, height = (int(v) for v in windows.size[i])
+        camera = Camera.from_focal(width, height, float(windows.focal_px[i]), source="calibration", sigma=0.0)
+        points, valid, score, _ = convert(windows.keypoints[i], "h36m17", card.joint_set_in)
+        sigma = np.full(valid.shape, 0.01 * windows.stature_px[i])
+        clip = LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1)
+        truth = windows.relative[i]
+        lifted = lifter.lift(clip)
+        answer = lifted.joints_relative
+        known = np.isfinite(answer).all((-1, -2))
+        # One picture does not tell a person's size.
+        size = body_length(truth).mean() / body_length(answer[known]).mean() if known.any() else np.nan
+        answers.append(answer * size)
+        sigmas.append(lifted.sigma * size)
+        truths.append(truth)
+    pred, true, sigma = np.concatenate(answers), np.concatenate(truths), np.concatenate(sigmas)
+    known = np.isfinite(pred).all((-1, -2))
+    pred, true, sigma = pred[known], true[known], sigma[known]
+    error = pred - true
+    return HeldOut(
+        float(joint_errors(pred, true, root=0).mean()),
+        float(p_joint_errors(pred, true).mean()),
+        float(p_joint_errors(pred[:, _LIMBS], true[:, _LIMBS]).mean()),
+        np.sqrt((error**2).mean((0, 2))),
+        (np.abs(error[:, 1:]) <= sigma[:, 1:, None]).mean((0, 1)),
+        float(known.mean()),
+    )
