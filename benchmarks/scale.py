@@ -16,7 +16,7 @@ Then hours of wall time on N workers (a GPU, or a core where the detector has no
     the rest       ceil(subjects / N) x (tail_jobs x start_s + clips of a subject x frames x tail_ms)
 
 one after the other, though the rest of one subject runs beside the detection of the next: an upper bound. Start, detect
-and tail are parameters; their defaults are the demo's, by `benchmarks/demo_wall_time.py` (MediaPipe, one core).
+and tail are parameters; their defaults are processor time of the demo's commands (MediaPipe, one core).
 
     python benchmarks/scale.py [--clips 840 10000 100000] [--repeats 3] [--output docs/records/scale.json]
 """
@@ -41,8 +41,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_SUBJECT, CAMERAS = 120, 4
-# Of the demo, on one core.
-START_S, DETECT_MS, TAIL_MS = 1.5, 18.0, 5.0
+# Processor time of the demo's commands on one core: detect of 210 and of 15 frames, the rest of one and of six clips.
+START_S, DETECT_MS, TAIL_MS = 1.9, 19.5, 3.7
 BARE = """\
 SUBJECTS = [f"S{{i:05d}}" for i in range({subjects})]
 CLIPS = [f"c{{i:03d}}" for i in range(120)]
