@@ -239,7 +239,12 @@ def _build_dstformer(**sizes: Any) -> Any:
 def _build_agformer(**sizes: Any) -> Any:
     from posemill.networks.agformer import MotionAGFormer
 
-    return MotionAGFormer(**sizes)
+    network = MotionAGFormer(**sizes)
+    for name, parameter in network.named_parameters():
+        if "layer_scale" in name:
+            # Branches start almost shut as published, for a training hundreds of times as long.
+            parameter.data.fill_(0.2)
+    return network
 
 
 _PICTURE = {"normaliser": "picture", "root_relative": False, "fps": None}
