@@ -243,7 +243,7 @@ def _build_agformer(**sizes: Any) -> Any:
     for name, parameter in network.named_parameters():
         if "layer_scale" in name:
             # Branches start almost shut as published, for a training hundreds of times as long.
-            parameter.data.fill_(0.2)
+            parameter.data.fill_(1.0)
     return network
 
 
@@ -310,7 +310,7 @@ RECIPES: dict[str, Recipe] = {
         _prepare_picture,
         _loss_picture,
         _PICTURE,
-        schedule=Schedule(steps=2000, batch=16, learning_rate=1e-3, pool=1024, passes=1),
+        schedule=Schedule(steps=2000, batch=16, learning_rate=2e-3, pool=1024, passes=1),
     ),
 }
 """Methods by name; sizes are small so that all shipped weights together stay below 20 MB."""
