@@ -69,4 +69,4 @@ def test_the_demo_is_lifted(name: str):
             p_joint_errors(lifted.joints_relative[known][:, LIMB_INDICES], joints[known][:, LIMB_INDICES]).mean()
         )
     # A constant standing pose is 139 mm away; the cards have each lifter's own figure.
-    assert np.mean(errors) < 0.1
+    assert np.mean(errors) < 0.09
