@@ -6,9 +6,9 @@ picture does not tell a person's size; a small Gaussian likelihood beside it tea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from posemill.errors import InputError, expected
 from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH, ray_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.bodies import STANDARD_LENGTH_M, BodyLibrary, body_length, sample_bodies
+from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
 from posemill.training.noise import NoiseLevels, constant_white_noise, drop_joints, image_noise, redefine_joints
+from posemill.training.supervised import begin_with
 from posemill.training.virtual_cameras import CameraRange, Views, view
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LIMB_INDICES",
     "Examples",
+    "LinearTraining",
     "Schedule",
     "examples",
     "held_out_views",
@@ -61,6 +64,11 @@ class Schedule:
     noise: NoiseLevels = field(default_factory=NoiseLevels)
     cameras: CameraRange = field(default_factory=CameraRange)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that an epoch's views make."""
+        return self.passes * max(1, self.views_per_epoch // self.batch)
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -92,10 +100,73 @@ def examples(library: BodyLibrary, count: int, rng: np.random.Generator, schedul
     return Examples(pose.inputs[pose.usable], targets[pose.usable].astype(np.float32))
 
 
+class LinearTraining(Training):
+    """``linear`` on freshly drawn views, as the one loop wants it.
+
+    Parameters
+    ----------
+    start
+        Tensors of a weights file of the same network to begin with.
+
+    Attributes
+    ----------
+    network
+        What is trained.
+    """
+
+    def __init__(self, library: BodyLibrary, schedule: Schedule, *, start: Arrays | None = None) -> None:
+        import torch
+
+        from posemill.networks.linear import LinearLifter
+
+        super().__init__(
+            seed=schedule.seed,
+            steps=schedule.epochs * schedule.steps_per_epoch,
+            batch=schedule.batch,
+            pool_rows=schedule.views_per_epoch,
+            passes=schedule.passes,
+        )
+        self._library, self._schedule = library, schedule
+        network = LinearLifter(INPUT_WIDTH, OUTPUT_WIDTH, hidden=schedule.hidden, dropout=schedule.dropout)
+        with torch.no_grad():
+            # Metres are small numbers: starting near zero instead of at the paper's unit variance saves the first
+            # epochs.
+            network.last.weight.mul_(0.1)
+            network.last.bias.zero_()
+        if start is not None:
+            begin_with(network, start)
+        self.network = network.to(self.device)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True)
+        self.modules["network"], self.optimisers["network"] = network, optimiser
+        self.schedulers["network"] = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, schedule.learning_rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
+        )
+
+    def pool(self, index: int) -> Arrays:
+        """Draw views of bodies."""
+        drawn = examples(self._library, self.pool_rows, self.rng(index), self._schedule)
+        return {"inputs": drawn.inputs, "targets": drawn.targets}
+
+    def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
+        """Mean joint distance, and beside it the likelihood that teaches the network its own sigma."""
+        joints = OUTPUT_WIDTH // 4
+        with fast(self.device):
+            out = self.network(batch["inputs"])
+        out = out.float()
+        error = out[:, : 3 * joints].reshape(-1, joints, 3) - batch["targets"]
+        distance = (error.square().sum(-1) + 1e-8).sqrt().mean()
+        log_sigma = out[:, 3 * joints :]
+        variance = error.detach().square().mean(-1)
+        likelihood = (0.5 * variance * (-2 * log_sigma).exp() + log_sigma).mean()
+        loss = distance + 0.01 * likelihood
+        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=1.0)
+        return {"distance_m": distance, "log_likelihood": -likelihood}
+
+
 def train(
     library: BodyLibrary, schedule: Schedule, *, report: Callable[[int, float], None] = lambda epoch, loss: None
 ) -> LinearLifter:
-    """Train a network; the same library, schedule, thread count and device give the same weights.
+    """Train a network without leaving files.
 
     Parameters
     ----------
@@ -104,55 +175,17 @@ def train(
 
     Returns
     -------
-    The network in evaluation mode, on the CPU.
+    The network in evaluation mode, on the CPU
     """
-    import torch
+    training = LinearTraining(library, schedule)
+    each = schedule.steps_per_epoch
 
-    from posemill.networks.linear import LinearLifter
+    def say(done: int, scalars: Mapping[str, float]) -> None:
+        if done % each == 0:
+            report(done // each, scalars["distance_m"])
 
-    torch.manual_seed(schedule.seed)
-    rng = np.random.default_rng(schedule.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = LinearLifter(INPUT_WIDTH, OUTPUT_WIDTH, hidden=schedule.hidden, dropout=schedule.dropout).to(device)
-    with torch.no_grad():
-        # Metres are small numbers: starting near zero instead of at the paper's unit variance saves the first epochs.
-        network.last.weight.mul_(0.1)
-        network.last.bias.zero_()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True)
-    steps = schedule.epochs * schedule.passes * -(-schedule.views_per_epoch // schedule.batch)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=steps, pct_start=0.1, cycle_momentum=False
-    )
-    joints = OUTPUT_WIDTH // 4
-    for epoch in range(1, schedule.epochs + 1):
-        drawn = examples(library, schedule.views_per_epoch, rng, schedule)
-        inputs, targets = torch.from_numpy(drawn.inputs).to(device), torch.from_numpy(drawn.targets).to(device)
-        total = torch.zeros((), device=device)
-        network.train()
-        batches = 0
-        for _ in range(schedule.passes):
-            for chosen in torch.randperm(len(inputs)).to(device).split(schedule.batch):
-                if len(chosen) < schedule.batch // 2:
-                    continue
-                # Reduced precision is several times as fast where the processor has it; sums stay in float32.
-                with torch.autocast(device.type, dtype=torch.bfloat16):
-                    out = network(inputs[chosen])
-                out = out.float()
-                error = out[:, : 3 * joints].reshape(-1, joints, 3) - targets[chosen]
-                distance = (error.square().sum(-1) + 1e-8).sqrt().mean()
-                log_sigma = out[:, 3 * joints :]
-                variance = error.detach().square().mean(-1)
-                likelihood = (0.5 * variance * torch.exp(-2 * log_sigma) + log_sigma).mean()
-                loss = distance + 0.01 * likelihood
-                optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
-                cycle.step()
-                total += distance.detach()
-                batches += 1
-        report(epoch, float(total) / batches)
-    return network.cpu().eval()
+    run(training, running=Running(log_every=each), report=say)
+    return training.network.cpu()
 
 
 def held_out_views(bodies: np.ndarray, noise: str, schedule: Schedule, seed: int) -> tuple[Views, np.ndarray]:

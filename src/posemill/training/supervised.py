@@ -8,19 +8,17 @@ papers' training (adversarial or on Human3.6M): it gives small weights that run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from posemill.formats.weights import check_tensors
+from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import Windows, draw_windows
 
-__all__ = ["Arrays", "Recipe", "Schedule", "train_recipe"]
-
-
-Arrays = dict[str, np.ndarray]
+__all__ = ["Arrays", "Recipe", "Schedule", "Supervised", "begin_with", "one_cycle", "train_recipe"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,16 @@ class Schedule:
     seed: int = 0
 
 
+def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
+    """AdamW whose step grows to the schedule's over the first tenth and falls to nothing."""
+    import torch
+
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
+    return optimiser, torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one method is taught.
@@ -67,6 +75,8 @@ class Recipe:
         From the first windows: vectors that belong to the weights (means and deviations).
     schedule
         How long, unless the user says otherwise.
+    optimise
+        Network and schedule to an optimiser and what changes its step after each batch.
     """
 
     frames: int
@@ -77,6 +87,70 @@ class Recipe:
     card: dict[str, Any] = field(default_factory=dict)
     constants: Callable[[Windows], Arrays] = lambda windows: {}
     schedule: Schedule = field(default_factory=Schedule)
+    optimise: Callable[[Any, Schedule], tuple[Any, Any]] = one_cycle
+
+
+class Supervised(Training):
+    """A recipe on windows of motion capture, as the one loop wants it.
+
+    Parameters
+    ----------
+    clips
+        Motion to learn from, each (T, 17, 3) metres, z up, at ``fps``.
+    start
+        Tensors of a weights file of the same network to begin with, the recipe's constants among them.
+
+    Attributes
+    ----------
+    network, constants
+        What is trained, and the vectors that belong to its weights.
+
+    Raises
+    ------
+    InputError
+        ``start`` is of another network.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        clips: Sequence[np.ndarray],
+        fps: float,
+        schedule: Schedule,
+        *,
+        start: Arrays | None = None,
+    ) -> None:
+        rows = min(schedule.pool, schedule.steps * schedule.batch)
+        super().__init__(
+            seed=schedule.seed,
+            steps=schedule.steps,
+            batch=schedule.batch,
+            pool_rows=rows,
+            passes=schedule.passes,
+        )
+        self._recipe, self._clips, self._fps = recipe, clips, fps
+        self.network = _with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
+        self.constants = recipe.constants(self._windows(self.rng(0, 1)))
+        if start is not None:
+            rest = begin_with(self.network, start)
+            self.constants = {name: rest.get(name, value) for name, value in self.constants.items()}
+        optimiser, scheduler = recipe.optimise(self.network, schedule)
+        self.modules["network"] = self.network
+        self.optimisers["network"], self.schedulers["network"] = optimiser, scheduler
+
+    def pool(self, index: int) -> Arrays:
+        """Draw windows and make the recipe's inputs and targets of them."""
+        return self._recipe.prepare(self._windows(self.rng(index)), self.constants)
+
+    def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
+        """One batch of the recipe's loss."""
+        with fast(self.device):
+            loss = self._recipe.loss(self.network, batch)
+        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=1.0)
+        return {"loss": loss}
+
+    def _windows(self, rng: np.random.Generator) -> Windows:
+        return draw_windows(self._clips, self._fps, self.pool_rows, self._recipe.frames, rng, noise=NoiseLevels())
 
 
 def train_recipe(
@@ -87,51 +161,35 @@ def train_recipe(
     *,
     report: Callable[[float], None] = lambda loss: None,
 ) -> tuple[Any, Arrays]:
-    """Train a network; returns it in evaluation mode on the CPU, and the recipe's constants.
+    """Train a network without leaving files; returns it in evaluation mode on the CPU, and the recipe's constants.
 
     Parameters
     ----------
-    clips
-        Motion to learn from, each (T, 17, 3) metres, z up.
     report
         Called after each step with its loss.
     """
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
+    training = Supervised(recipe, clips, fps, schedule)
+    run(training, running=Running(log_every=1), report=lambda done, scalars: report(scalars["loss"]))
+    return training.network.cpu(), training.constants
 
-    torch.manual_seed(schedule.seed)
-    rng = np.random.default_rng(schedule.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # On processors the fused attention takes five times as long backwards in reduced precision as its plain form.
-    attention = (lambda: sdpa_kernel(SDPBackend.MATH)) if device.type == "cpu" else nullcontext
-    network = _with_matrix_convolutions(recipe.build(**recipe.network)).to(device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
-    )
-    network.train()
-    pool = min(schedule.pool, schedule.steps * schedule.batch)
-    constants = recipe.constants(draw_windows(clips, fps, pool, recipe.frames, rng, noise=NoiseLevels()))
-    done = 0
-    while done < schedule.steps:
-        windows = draw_windows(clips, fps, pool, recipe.frames, rng, noise=NoiseLevels())
-        prepared = recipe.prepare(windows, constants)
-        drawn = {name: torch.from_numpy(a.astype(np.float32)).to(device) for name, a in prepared.items()}
-        for _ in range(schedule.passes):
-            for chosen in torch.randperm(pool).to(device).split(schedule.batch):
-                if done == schedule.steps:
-                    break
-                # Reduced precision is several times as fast where the processor has it; losses are in float32.
-                with torch.autocast(device.type, dtype=torch.bfloat16), attention():
-                    loss = recipe.loss(network, {name: a[chosen] for name, a in drawn.items()})
-                optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
-                cycle.step()
-                done += 1
-                report(float(loss.detach()))
-    return network.cpu().eval(), constants
+
+def begin_with(network: Any, tensors: Arrays) -> Arrays:
+    """Put a weights file's tensors into a network in place; returns those that are not the network's.
+
+    Raises
+    ------
+    InputError
+        Naming the first tensor that is absent, of another shape or not finite.
+    """
+    import torch
+
+    state = network.state_dict()
+    needed = {name: tuple(t.shape) for name, t in state.items() if t.is_floating_point()}
+    check_tensors({n: t for n, t in tensors.items() if n in needed}, needed, "start")
+    with torch.no_grad():
+        for name in needed:
+            state[name].copy_(torch.from_numpy(np.array(tensors[name], dtype=np.float32)))
+    return {name: t for name, t in tensors.items() if name not in needed}
 
 
 def _with_matrix_convolutions(network: Any) -> Any:
