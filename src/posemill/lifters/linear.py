@@ -41,7 +41,7 @@ NAME = "linear"
 _CHUNK = 512
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "linear.safetensors"
 
-_RAYS = "linear rays 1"
+RAYS = "linear rays 1"
 # What the published weights were trained with; lens: the mean of Human3.6M's four cameras.
 _MAX_GAP_S, _MAX_MISSING = 0.5, 4
 _FOCAL_PX, _CENTRE_PX = 1146.0, (514.0, 507.0)
@@ -145,7 +145,7 @@ def _read(options: Options) -> _Rays | Setup:
 
     path = weights(options)
     tensors, about = read(path, NAME, convert, options, "a published TensorFlow checkpoint's .index")
-    if about.get("network") == _RAYS:
+    if about.get("network") == RAYS:
         return _Rays(*_rays(tensors, path))
     return _published(options, tensors, about, path)
 
@@ -176,7 +176,7 @@ def _published(options: Options, tensors: dict[str, np.ndarray], about: Mapping[
 
     said = about.get("network")
     if not isinstance(said, dict):
-        raise InputError(expected("network", f"{_RAYS}, or that of the published weights", said, where=path))
+        raise InputError(expected("network", f"{RAYS}, or that of the published weights", said, where=path))
     use_sh = agreed("use_sh", options.use_sh, about.get("use_sh"), False, path)
     camera_frame = agreed("camera_frame", options.camera_frame, about.get("camera_frame"), True, path)
     for name, value in {"use_sh": use_sh, "camera_frame": camera_frame}.items():
@@ -244,4 +244,4 @@ def store(path: Path, network: LinearLifter, sigma_factor: np.ndarray, card: dic
     """Write what :func:`create` reads of weights on rays, matrices in half precision."""
     from posemill.lifters.loading import store
 
-    store(path, network, {**card, "network": _RAYS}, {"sigma_factor": sigma_factor})
+    store(path, network, {**card, "network": RAYS}, {"sigma_factor": sigma_factor})

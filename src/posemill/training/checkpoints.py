@@ -1,8 +1,9 @@
 """The folder of a running training: its request, checkpoints (safetensors: data, no code) and log (JSON lines).
 
 ``request.json`` says what decides the bytes. ``checkpoint-{step}.safetensors`` holds the tensors of networks
-(``modules/NAME/…``) and optimisers (``optimisers/NAME/INDEX/…``), and as metadata, JSON: step, request, the numbers of
-optimisers and schedulers. ``log.jsonl`` has an object a line: ``step`` and scalars, means since the line before.
+(``modules/NAME/…``), of optimisers (``optimisers/NAME/INDEX/…``) and what belongs to the weights beside
+(``extras/…``), and as metadata, JSON: step, request, the numbers of optimisers and schedulers. ``log.jsonl`` has an
+object a line: ``step`` and scalars, means since the line before.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def _step(line: str) -> float:
 
 def _state(training: Training) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Tensors by name, and what is no tensor as JSON holds it."""
-    tensors: dict[str, np.ndarray] = {}
+    tensors = {f"extras/{name}": np.array(a, np.float32, order="C") for name, a in training.extras.items()}
     numbers: dict[str, Any] = {"optimisers": {}, "schedulers": {}}
     for name, module in training.modules.items():
         tensors |= {f"modules/{name}/{key}": _array(t) for key, t in module.state_dict().items()}

@@ -49,7 +49,9 @@ class Training(ABC):
     device
         Where networks and batches live.
     modules, optimisers, schedulers
-        By name; what a checkpoint keeps.
+        By name; what a checkpoint keeps. The network that is stored in the end is the module ``network``.
+    extras
+        Vectors that belong to its weights, fixed from the beginning; checkpoints have them too.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Training(ABC):
         self.modules: dict[str, nn.Module] = {}
         self.optimisers: dict[str, Optimizer] = {}
         self.schedulers: dict[str, LRScheduler] = {}
+        self.extras: Arrays = {}
         # What a subclass initialises its networks with.
         torch.manual_seed(seed)
 

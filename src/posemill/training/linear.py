@@ -136,6 +136,8 @@ class LinearTraining(Training):
         if start is not None:
             begin_with(network, start)
         self.network = network.to(self.device)
+        # Calibrated when the training is done.
+        self.extras["sigma_factor"] = np.ones(OUTPUT_WIDTH // 4)
         optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True)
         self.modules["network"], self.optimisers["network"] = network, optimiser
         self.schedulers["network"] = torch.optim.lr_scheduler.OneCycleLR(

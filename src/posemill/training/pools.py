@@ -71,9 +71,7 @@ def ahead(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _futures(
-    executor: ProcessPoolExecutor, indices: Sequence[int], workers: int
-) -> Iterator[tuple[int, Arrays]]:
+def _futures(executor: ProcessPoolExecutor, indices: Sequence[int], workers: int) -> Iterator[tuple[int, Arrays]]:
     waiting: deque[tuple[int, Future[Arrays]]] = deque()
     # One more than processes: none waits while its pool is being fetched.
     rest = iter(indices)

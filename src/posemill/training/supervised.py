@@ -102,8 +102,8 @@ class Supervised(Training):
 
     Attributes
     ----------
-    network, constants
-        What is trained, and the vectors that belong to its weights.
+    network
+        What is trained; ``extras`` has the recipe's constants.
 
     Raises
     ------
@@ -130,17 +130,17 @@ class Supervised(Training):
         )
         self._recipe, self._clips, self._fps = recipe, clips, fps
         self.network = _with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
-        self.constants = recipe.constants(self._windows(self.rng(0, 1)))
+        self.extras = recipe.constants(self._windows(self.rng(0, 1)))
         if start is not None:
             rest = begin_with(self.network, start)
-            self.constants = {name: rest.get(name, value) for name, value in self.constants.items()}
+            self.extras = {name: rest.get(name, value) for name, value in self.extras.items()}
         optimiser, scheduler = recipe.optimise(self.network, schedule)
         self.modules["network"] = self.network
         self.optimisers["network"], self.schedulers["network"] = optimiser, scheduler
 
     def pool(self, index: int) -> Arrays:
         """Draw windows and make the recipe's inputs and targets of them."""
-        return self._recipe.prepare(self._windows(self.rng(index)), self.constants)
+        return self._recipe.prepare(self._windows(self.rng(index)), self.extras)
 
     def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
         """One batch of the recipe's loss."""
@@ -170,7 +170,7 @@ def train_recipe(
     """
     training = Supervised(recipe, clips, fps, schedule)
     run(training, running=Running(log_every=1), report=lambda done, scalars: report(scalars["loss"]))
-    return training.network.cpu(), training.constants
+    return training.network.cpu(), training.extras
 
 
 def begin_with(network: Any, tensors: Arrays) -> Arrays:

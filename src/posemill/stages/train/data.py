@@ -6,17 +6,21 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from posemill import registry
 from posemill.errors import InputError, expected
 from posemill.formats.motion import MotionClip, read_motion
 from posemill.provenance import sha256_file
+from posemill.stages.train.running import RunOptions
 
-__all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split", "terms"]
+__all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split", "request_options", "terms"]
+
+# Said of the weights or measured afterwards: of no consequence to the training.
+_AFTERWARDS = ("weights_terms", "data_terms", "windows", "start")
 
 
-class TrainOptions(BaseModel, extra="forbid"):
+class TrainOptions(RunOptions, extra="forbid"):
     """Options of every training."""
 
     groups: Annotated[tuple[str, ...], Field(description="Groups of the motion file to train on")] = ("train", "extra")
@@ -26,6 +30,13 @@ class TrainOptions(BaseModel, extra="forbid"):
     weights_terms: Annotated[str, Field(description="Terms of the weights, for their card")] = "as their data allow"
     data_terms: Annotated[str, Field(description="Terms of the motion, for the card")] = "not stated at training"
     threads: Annotated[int, Field(ge=1, description="CPU threads; part of what decides the bytes")] = 1
+    start: Annotated[Path | None, Field(description="Weights file of the same lifter and sizes to begin with")] = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a card says of them: without how the training was run, and files by name."""
+        values = self.model_dump(mode="json", exclude=set(RunOptions.model_fields))
+        return values | ({"start": self.start.name} if self.start else {})
 
 
 OptionsT = TypeVar("OptionsT", bound=TrainOptions)
@@ -78,6 +89,11 @@ def check_options(name: str, model: type[OptionsT], values: dict[str, Any], outp
     if not os.access(output.parent if output.parent.exists() else Path(), os.W_OK):
         raise InputError(f"{output}: cannot be written; choose a folder that you may write to")
     return options
+
+
+def request_options(options: TrainOptions) -> dict[str, Any]:
+    """Options that decide the bytes of a training."""
+    return {key: value for key, value in options.said.items() if key not in _AFTERWARDS}
 
 
 def terms(options: TrainOptions) -> dict[str, str]:

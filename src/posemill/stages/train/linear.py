@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from posemill.progress import Ticker
 from posemill.provenance import sha256_file
-from posemill.stages.train.data import TrainOptions, check_options, read_split, terms
+from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
+from posemill.stages.train.measuring import quick
+from posemill.stages.train.running import Start, go
 
 __all__ = ["TrainLinearOptions", "run"]
 
@@ -49,13 +52,26 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
         dropout=options.dropout,
         seed=seed,
     )
+    start = None if options.start is None else Start(options.start, "linear")
     library = pose_library([clip.joints for clip in split.training], seed=seed)
-    with Ticker(options.epochs, "train linear", "epoch") as ticker:
+    training = trainer.LinearTraining(library, schedule, start=None if start is None else start.tensors)
+    request = {
+        "train": "linear",
+        "card": {"lifter": "linear", "method": "linear", "network": lifter.RAYS},
+        **split.card,
+        "options": request_options(options),
+        "seed": seed,
+        "start": None if start is None else start.card,
+    }
 
-        def report(epoch: int, loss_m: float) -> None:
-            ticker.step(f"{1000 * loss_m:.1f} mm")
+    def measured() -> Mapping[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "now.safetensors")
+            lifter.store(path, training.network, training.extras["sigma_factor"], {"method": "linear"})
+            return quick("linear", path, split, 30)
 
-        network = trainer.train(library, schedule, report=report)
+    go("linear", training, output, request, options, measured)
+    network = training.network.cpu()
     # What is evaluated is what is stored: half precision.
     for parameter in network.parameters():
         if parameter.ndim == 2:
@@ -64,9 +80,10 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     card = {
         "method": "linear",
         **split.card,
-        "options": options.model_dump(mode="json"),
+        "options": options.said,
         "seed": seed,
         "licences": terms(options),
+        **({} if start is None else {"start": start.card}),
         "results": results,
     }
     lifter.store(output, network, factor, card)

@@ -1,0 +1,98 @@
+"""Measure a weights file on windows of held-out subjects, through its own adapter."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posemill.formats.motion import MotionClip
+from posemill.stages.train.data import MotionSplit
+
+__all__ = ["FIGURES", "floors", "quick", "results"]
+
+_FRAMES = 27
+FIGURES = ("mpjpe17_mm", "p_mpjpe17_mm", "p_mpjpe12_limbs_mm")
+"""What is measured."""
+
+
+def _windows(clips: list[MotionClip], count: int, noisy: bool, seed: int) -> Any:
+    from posemill.training.noise import NoiseLevels
+    from posemill.training.sequences import draw_windows
+
+    fps = clips[0].fps
+    rng = np.random.default_rng(seed)
+    joints = [clip.joints for clip in clips]
+    noise = NoiseLevels() if noisy else None
+    return draw_windows(joints, fps, count, _FRAMES, rng, frame_rate=(fps, fps), noise=noise)
+
+
+def _lifter(name: str, weights: Path) -> tuple[Any, Any]:
+    """The lifter with these weights, and its card."""
+    module = importlib.import_module(f"posemill.lifters.{name}")
+    options = module.Options(weights=weights)
+    describe = getattr(module, "card", None)
+    return module.create(options), describe(options) if describe else module.CARD
+
+
+def floors(name: str, weights: Path, split: MotionSplit, count: int) -> np.ndarray:
+    """Sigma per joint (17,) m per axis that the lifter leaves on every other held-out subject, detector-like 2D."""
+    from posemill.training.held_out import measure
+
+    made, card = _lifter(name, weights)
+    parts = [
+        measure(made, card, _windows(split.held_out[subject], count, True, 2000 + i), split.fps).axis_rms
+        for i, subject in enumerate(sorted(split.held_out)[::2])
+    ]
+    # The pelvis is where it is by definition.
+    return np.maximum(np.sqrt(np.mean(np.square(parts), axis=0)), 0.01)
+
+
+def _figures(found: Any) -> dict[str, float]:
+    values = (found.mpjpe17, found.p_mpjpe17, found.p_mpjpe12)
+    return {key: round(1000 * value, 1) for key, value in zip(FIGURES, values, strict=True)}
+
+
+def quick(name: str, weights: Path, split: MotionSplit, count: int, *, noisy: bool = False) -> dict[str, float]:
+    """Errors in mm on the held-out subjects, means over subjects; NaN where nothing is answered."""
+    from posemill.training.held_out import measure
+
+    made, card = _lifter(name, weights)
+    figures = [
+        _figures(measure(made, card, _windows(split.held_out[subject], count, noisy, 3000 + i), split.fps))
+        for i, subject in enumerate(sorted(split.held_out))
+    ]
+    return {key: round(float(np.mean([f[key] for f in figures])), 1) for key in FIGURES}
+
+
+def results(name: str, weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
+    """Errors in mm on the held-out subjects, means over subjects, with exact and detector-like 2D, and coverage."""
+    from posemill.training.held_out import measure
+
+    made, card = _lifter(name, weights)
+    said: dict[str, Any] = {
+        "protocol": f"{count} windows of {_FRAMES} frames a subject, virtual cameras drawn as in "
+        "training; mpjpe17 about the pelvis with the person's size given; p_mpjpe: similarity per frame; mean over "
+        "subjects; floors of sigma are from every other subject, its coverage from the rest"
+    }
+    subjects = sorted(split.held_out)
+    for noise in ("exact", "detector"):
+        found: Mapping[str, Any] = {
+            subject: measure(
+                made, card, _windows(split.held_out[subject], count, noise == "detector", 3000 + i), split.fps
+            )
+            for i, subject in enumerate(subjects)
+        }
+        figures = {subject: _figures(f) for subject, f in found.items()}
+        said[noise] = {
+            **{key: round(float(np.mean([f[key] for f in figures.values()])), 1) for key in FIGURES},
+            "subjects": figures,
+            "share_answered": round(float(np.mean([f.valid for f in found.values()])), 4),
+        }
+        if noise == "detector":
+            checked = [found[subject].within_sigma for subject in subjects[1::2]]
+            said["share_within_one_sigma"] = dict(zip("xyz", np.mean(checked, axis=0).round(3).tolist(), strict=True))
+    return said

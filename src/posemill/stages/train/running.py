@@ -1,0 +1,126 @@
+"""Run a training beside its output: checkpoints and log in ``{output}.run``, progress on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from posemill.errors import InputError, expected
+from posemill.progress import Ticker
+from posemill.provenance import code_hash, library_versions, sha256_file
+
+if TYPE_CHECKING:
+    from posemill.training.engine import Training
+
+__all__ = ["RunOptions", "Start", "go", "run_folder"]
+
+
+class RunOptions(BaseModel, extra="forbid"):
+    """How a training is run; none of it changes the weights."""
+
+    resume: Annotated[
+        bool,
+        Field(description="Go on from the newest checkpoint; false: remove what is there and begin anew"),
+    ] = True
+    checkpoint_every: Annotated[int, Field(ge=1, description="Steps between checkpoints")] = 1000
+    keep: Annotated[int, Field(ge=1, description="So many of the last checkpoints stay")] = 2
+    series_every: Annotated[
+        int | None, Field(ge=1, description="Checkpoints of the multiples of this step stay too, for posemill curve")
+    ] = None
+    log_every: Annotated[int, Field(ge=1, description="Steps that a line of the log is the mean of")] = 50
+    evaluate_every: Annotated[
+        int | None, Field(ge=1, description="Steps between measurements on the held-out subjects, into the log")
+    ] = None
+    tensorboard: Annotated[Path | None, Field(description="Folder for TensorBoard's event file")] = None
+    workers: Annotated[int, Field(ge=0, le=256, description="Processes that draw examples ahead; 0: none")] = 0
+
+
+class Start:
+    """A weights file that a training begins with.
+
+    Attributes
+    ----------
+    tensors
+        By name.
+    card
+        What the new weights' card says of it.
+
+    Raises
+    ------
+    InputError
+        The file is another lifter's, or cannot be read.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        from posemill.formats.weights import read_weights
+
+        self.tensors, card = read_weights(path)
+        said = card.get("lifter", card.get("method", name))
+        if said != name:
+            raise InputError(expected("start", f"weights of {name}", f"{said}'s", where=path))
+        self.card = {"file": path.name, "sha256": sha256_file(path)}
+
+
+def run_folder(output: Path) -> Path:
+    """Folder of the run that makes ``output``."""
+    return output.with_name(f"{output.name}.run")
+
+
+def go(
+    name: str,
+    training: Training,
+    output: Path,
+    request: Mapping[str, Any],
+    options: RunOptions,
+    evaluate: Callable[[], Mapping[str, float]] | None = None,
+) -> None:
+    """Train, or go on; see :func:`posemill.training.engine.run`.
+
+    Parameters
+    ----------
+    request
+        What decides the bytes beside code, libraries and device, which are added here.
+    """
+    from posemill.training.engine import Running, run
+
+    ticker: Ticker | None = None
+
+    def report(done: int, scalars: Mapping[str, float]) -> None:
+        nonlocal ticker
+        if ticker is None:
+            if done > 1:
+                print(f"train {name}: goes on from step {done - 1} in {run_folder(output)}", file=sys.stderr)
+            ticker = Ticker(training.steps - done + 1, f"train {name}", "step")
+        ticker.step(", ".join(f"{key} {value:.4g}" for key, value in scalars.items()))
+
+    running = Running(**{key: getattr(options, key) for key in RunOptions.model_fields})
+    whole = {
+        **request,
+        "code": code_hash("posemill.training.engine", type(training).__module__),
+        "libraries": library_versions(("numpy", "scipy", "torch")),
+        "device": training.device.type,
+    }
+    try:
+        run(
+            training,
+            folder=run_folder(output),
+            request=whole,
+            running=running,
+            evaluate=evaluate if options.evaluate_every else None,
+            report=report,
+        )
+    finally:
+        if ticker is not None:
+            ticker.__exit__(None, None, None)
+
+
+def stored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A network's tensors as weights files keep them: matrices in half precision, no counters."""
+    return {
+        name: t.astype(np.float16 if t.ndim >= 2 else np.float32) for name, t in tensors.items() if t.dtype.kind == "f"
+    }
