@@ -445,7 +445,7 @@ def train(
     seed: int = 0,
     option: Options = None,
 ) -> None:
-    """Train a method's weights.
+    """Train a method's weights; what was killed goes on from its newest checkpoint in OUTPUT.run.
 
     Parameters
     ----------
@@ -459,6 +459,22 @@ def train(
     from posemill.stages import train as run
 
     run.run(name, motion, output, seed=seed, options=_options(option))
+
+
+@app.command
+def curve(folder: Path, *, motion: Path, output: Output, option: Options = None) -> None:
+    """Measure a training's checkpoints on its held-out subjects: records (JSON), and a picture beside them (PNG).
+
+    Parameters
+    ----------
+    folder
+        Run folder of posemill train: OUTPUT.run. A series is kept with --option series_every=STEPS.
+    motion
+        Motion capture that the training had, or other of the same subjects.
+    """
+    from posemill.stages.train import curve as run
+
+    run.run(folder, motion, output, _options(option))
 
 
 @app.command

@@ -92,9 +92,9 @@ def draws_nothing(index: int) -> dict[str, np.ndarray]:
 
 
 def test_a_killed_worker_is_one_clear_line():
-    with pytest.raises(InputError, match="a process that draws examples was killed; lower the option workers"):
-        with ahead(draws_nothing, range(3), 1) as pools:
-            list(pools)
+    line = "a process that draws examples was killed; lower the option workers"
+    with pytest.raises(InputError, match=line), ahead(draws_nothing, range(3), 1) as pools:
+        list(pools)
 
 
 def test_stopped_and_resumed_gives_the_same_weights_log_and_checkpoint(tmp_path: Path):

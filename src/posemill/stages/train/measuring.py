@@ -12,9 +12,10 @@ import numpy as np
 from posemill.formats.motion import MotionClip
 from posemill.stages.train.data import MotionSplit
 
-__all__ = ["FIGURES", "floors", "quick", "results"]
+__all__ = ["FIGURES", "FRAMES", "floors", "quick", "results"]
 
-_FRAMES = 27
+FRAMES = 27
+"""Frames of a window."""
 FIGURES = ("mpjpe17_mm", "p_mpjpe17_mm", "p_mpjpe12_limbs_mm")
 """What is measured."""
 
@@ -27,7 +28,7 @@ def _windows(clips: list[MotionClip], count: int, noisy: bool, seed: int) -> Any
     rng = np.random.default_rng(seed)
     joints = [clip.joints for clip in clips]
     noise = NoiseLevels() if noisy else None
-    return draw_windows(joints, fps, count, _FRAMES, rng, frame_rate=(fps, fps), noise=noise)
+    return draw_windows(joints, fps, count, FRAMES, rng, frame_rate=(fps, fps), noise=noise)
 
 
 def _lifter(name: str, weights: Path) -> tuple[Any, Any]:
@@ -74,7 +75,7 @@ def results(name: str, weights: Path, split: MotionSplit, count: int) -> dict[st
 
     made, card = _lifter(name, weights)
     said: dict[str, Any] = {
-        "protocol": f"{count} windows of {_FRAMES} frames a subject, virtual cameras drawn as in "
+        "protocol": f"{count} windows of {FRAMES} frames a subject, virtual cameras drawn as in "
         "training; mpjpe17 about the pelvis with the person's size given; p_mpjpe: similarity per frame; mean over "
         "subjects; floors of sigma are from every other subject, its coverage from the rest"
     }
