@@ -12,7 +12,7 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.sequences import Windows
 from posemill.training.supervised import Arrays, Recipe, Schedule
 
-__all__ = ["RECIPES"]
+__all__ = ["RECIPES", "SCREEN", "VIDEO_CENTRE", "VIDEO_FOCAL", "strided", "turned"]
 
 _SET = JOINT_SETS["h36m17"]
 _LEFT_HIP, _RIGHT_HIP = _SET.index("left_hip"), _SET.index("right_hip")
@@ -23,22 +23,22 @@ def _distance(answer: Any, target: Any) -> Any:
     return ((answer.float() - target).square().sum(-1) + 1e-8).sqrt().mean()
 
 
-def _turned(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def turned(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle frames as a camera sees them that looks at the pelvis: plane (N, 17, 2), pose (N, 17, 3), rotation."""
     middle = windows.keypoints.shape[1] // 2
     plane = windows.plane[:, middle]
     rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
     rotation = rotation_between(rays[:, 0], np.array([0.0, 0.0, 1.0]))
-    turned = rays @ np.swapaxes(rotation, -1, -2)
+    seen = rays @ np.swapaxes(rotation, -1, -2)
     pose = windows.standard[:, middle] @ np.swapaxes(rotation, -1, -2)
-    return turned[..., :2] / np.maximum(turned[..., 2:], 0.2), pose, rotation
+    return seen[..., :2] / np.maximum(seen[..., 2:], 0.2), pose, rotation
 
 
 # ---------------------------------------------------------------------------------------------- gan
 
 
 def _prepare_gan(windows: Windows, constants: Arrays) -> Arrays:
-    plane, pose, _ = _turned(windows)
+    plane, pose, _ = turned(windows)
     image, _ = image_pose(plane)
     # The unit of depth is that of the image: the mean distance from the pelvis across the line of sight.
     unit = np.linalg.norm(pose[:, 1:, :2], axis=-1).mean(-1)
@@ -62,7 +62,7 @@ def _build_gan(**sizes: Any) -> Any:
 def _prepare_repnet(windows: Windows, constants: Arrays) -> Arrays:
     from posemill.networks.repnet import JOINTS
 
-    plane, pose, rotation = _turned(windows)
+    plane, pose, rotation = turned(windows)
     points = plane[:, JOINTS["repnet"]]
     points = points - points.mean(1, keepdims=True)
     size = points.std(axis=(1, 2), keepdims=True)
@@ -95,13 +95,15 @@ def _build_repnet(**sizes: Any) -> Any:
 
 # ---------------------------------------------------------------------------------------------- temporal
 
-_SCREEN = 2.29
-_FOCAL, _CENTRE = 1146.8 / 500, np.array([514.0, 506.7]) / 500 - 1
+SCREEN = 2.29
+"""Screen units of Pavllo et al. per unit of the normalised plane: twice the focal length over the width."""
+VIDEO_FOCAL, VIDEO_CENTRE = 1146.8 / 500, np.array([514.0, 506.7]) / 500 - 1
+"""Training camera of ``video_gan`` in its image units u / 500 - 1."""
 
 
 def _prepare_temporal(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    return {"inputs": windows.plane * _SCREEN, "pose": windows.standard[:, middle : middle + 1]}
+    return {"inputs": windows.plane * SCREEN, "pose": windows.standard[:, middle : middle + 1]}
 
 
 def _loss_temporal(network: Any, batch: dict[str, Any]) -> Any:
@@ -119,7 +121,7 @@ def _build_temporal(**sizes: Any) -> Any:
 
 def _prepare_video_gan(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    image = windows.plane * _FOCAL + _CENTRE
+    image = windows.plane * VIDEO_FOCAL + VIDEO_CENTRE
     size = np.linalg.norm(windows.standard[:, middle, 1:], axis=-1).sum(-1)
     size /= np.linalg.norm(windows.relative[:, middle, 1:], axis=-1).sum(-1)
     return {
@@ -131,12 +133,12 @@ def _prepare_video_gan(windows: Windows, constants: Arrays) -> Arrays:
 
 
 def _loss_video_gan(network: Any, batch: dict[str, Any]) -> Any:
-    pose = _strided(network["pose"], batch["relative"]).reshape(-1, 16, 3)
-    root = _strided(network["root"], batch["absolute"])
+    pose = strided(network["pose"], batch["relative"]).reshape(-1, 16, 3)
+    root = strided(network["root"], batch["absolute"])
     return _distance(pose, batch["pose"]) + 0.05 * _distance(root, batch["root"])
 
 
-def _strided(network: Any, x: Any) -> Any:
+def strided(network: Any, x: Any) -> Any:
     """What the network's own forward does with windows of 27 frames, as matrix products."""
     from torch.nn import functional
 

@@ -8,7 +8,8 @@ papers' training (adversarial or on Human3.6M): it gives small weights that run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,17 @@ from posemill.training.engine import Arrays, Running, Training, fast, run, step_
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import Windows, draw_windows
 
-__all__ = ["Arrays", "Recipe", "Schedule", "Supervised", "begin_with", "one_cycle", "train_recipe"]
+__all__ = [
+    "Arrays",
+    "Recipe",
+    "Schedule",
+    "Supervised",
+    "begin_with",
+    "noise_of",
+    "one_cycle",
+    "train_recipe",
+    "with_matrix_convolutions",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Schedule:
         Peak of a one-cycle schedule of AdamW.
     pool, passes
         So many windows are drawn at a time, and each is used so often.
+    noise
+        Whether the 2D has a detector's errors.
     """
 
     steps: int = 6000
@@ -41,6 +54,12 @@ class Schedule:
     pool: int = 4096
     passes: int = 2
     seed: int = 0
+    noise: bool = True
+
+
+def noise_of(schedule: Schedule) -> NoiseLevels | None:
+    """Errors of the 2D that a schedule asks for."""
+    return NoiseLevels() if schedule.noise else None
 
 
 def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
@@ -77,6 +96,10 @@ class Recipe:
         How long, unless the user says otherwise.
     optimise
         Network and schedule to an optimiser and what changes its step after each batch.
+    before
+        Called before each step with the network and the share of the training that is done.
+    clip_norm
+        Gradients longer than that are shortened.
     """
 
     frames: int
@@ -88,6 +111,13 @@ class Recipe:
     constants: Callable[[Windows], Arrays] = lambda windows: {}
     schedule: Schedule = field(default_factory=Schedule)
     optimise: Callable[[Any, Schedule], tuple[Any, Any]] = one_cycle
+    before: Callable[[Any, float], None] | None = None
+    clip_norm: float | None = 1.0
+
+    def sized(self, network: dict[str, Any]) -> Recipe:
+        """Return the recipe of a network of other sizes; windows are as long as those say."""
+        frames = network.get("frames", prod(network["filter_widths"]) if "filter_widths" in network else self.frames)
+        return replace(self, network=network, frames=frames)
 
 
 class Supervised(Training):
@@ -128,8 +158,8 @@ class Supervised(Training):
             pool_rows=rows,
             passes=schedule.passes,
         )
-        self._recipe, self._clips, self._fps = recipe, clips, fps
-        self.network = _with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
+        self._recipe, self._clips, self._fps, self._noise = recipe, clips, fps, noise_of(schedule)
+        self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
         self.extras = recipe.constants(self._windows(self.rng(0, 1)))
         if start is not None:
             rest = begin_with(self.network, start)
@@ -144,13 +174,15 @@ class Supervised(Training):
 
     def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
         """One batch of the recipe's loss."""
+        if self._recipe.before is not None:
+            self._recipe.before(self.network, number / self.steps)
         with fast(self.device):
             loss = self._recipe.loss(self.network, batch)
-        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=1.0)
+        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=self._recipe.clip_norm)
         return {"loss": loss}
 
     def _windows(self, rng: np.random.Generator) -> Windows:
-        return draw_windows(self._clips, self._fps, self.pool_rows, self._recipe.frames, rng, noise=NoiseLevels())
+        return draw_windows(self._clips, self._fps, self.pool_rows, self._recipe.frames, rng, noise=self._noise)
 
 
 def train_recipe(
@@ -192,7 +224,7 @@ def begin_with(network: Any, tensors: Arrays) -> Arrays:
     return {name: t for name, t in tensors.items() if name not in needed}
 
 
-def _with_matrix_convolutions(network: Any) -> Any:
+def with_matrix_convolutions(network: Any) -> Any:
     """Let convolutions whose stride is their width run as matrix products: many times as fast backwards on CPUs."""
     from torch import nn
     from torch.nn import functional

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -15,6 +15,7 @@ from posemill.provenance import sha256_file
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
 from posemill.stages.train.measuring import floors, quick, results
 from posemill.stages.train.running import Start, go
+from posemill.stages.train.supervision import SUPERVISIONS, make
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,42 +27,53 @@ _QUICK = 30
 
 
 class TrainWindowsOptions(TrainOptions, extra="forbid"):
-    """Options of ``posemill train`` for the lifters that learn from windows; null: the method's own."""
+    """Options of ``posemill train`` for the lifters that learn from windows; null: the preset's."""
 
+    preset: Annotated[
+        Literal["short", "paper"],
+        Field(description="Sizes, losses and schedule: for CPUs, or as published"),
+    ] = "short"
     steps: Annotated[int | None, Field(ge=1, description="Batches to learn from")] = None
     batch: Annotated[int | None, Field(ge=2, le=65536, description="Windows per batch")] = None
-    learning_rate: Annotated[float | None, Field(gt=0, le=1, description="Peak of the one-cycle schedule")] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=1, description="At its highest")] = None
+    noise: Annotated[bool | None, Field(description="Whether the 2D has a detector's errors")] = None
     windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
 
 
 def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     """Train a lifter and write its weights; see :func:`posemill.stages.train.run`."""
-    from posemill.training.recipes import RECIPES
+    from posemill.training.presets import of, own
 
-    recipe = RECIPES[name]
+    ways = SUPERVISIONS.get(name, ("supervised",))
     # The network's sizes are options too, each of the type of its default.
-    sizes: dict[str, Any] = {key: (type(value), value) for key, value in recipe.network.items()}
+    sizes: dict[str, Any] = {key: (type(value) | None, None) for key, value in of(name, "short").network.items()}
+    sizes["supervision"] = (Literal[ways], Field("supervised", description="What 3D is seen"))
     model = create_model("Options", __base__=TrainWindowsOptions, **sizes)
-    options = check_options(name, model, values, output)
-    recipe = replace(recipe, network={key: getattr(options, key) for key in sizes})
-    chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate")}
+    options: Any = check_options(name, model, values, output)
+    recipe = of(name, options.preset)
+    if options.supervision != "supervised":
+        recipe = own(name, options.preset, recipe)
+    given = {key: getattr(options, key) for key in sizes if key != "supervision"}
+    recipe = recipe.sized({**recipe.network, **{key: value for key, value in given.items() if value is not None}})
+    chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate", "noise")}
     schedule = replace(recipe.schedule, seed=seed, **{k: v for k, v in chosen.items() if v is not None})
     split = read_split(motion, options)
     start = None if options.start is None else Start(options.start, name)
 
     import torch
 
-    from posemill.training.supervised import Supervised
-
     torch.set_num_threads(options.threads)
-    clips = [clip.joints for clip in split.training]
-    training = Supervised(recipe, clips, split.fps, schedule, start=None if start is None else start.tensors)
+    training, seen = make(
+        name, options.supervision, recipe, split.training, schedule, None if start is None else start.tensors
+    )
+    network = training.modules["network"]
     about = {"lifter": name, "network": recipe.network, **recipe.card}
     request = {
         "train": name,
         "card": about,
         **split.card,
         "schedule": asdict(schedule),
+        "supervision": seen,
         "options": request_options(options),
         "start": None if start is None else start.card,
     }
@@ -69,13 +81,15 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     def evaluate() -> Mapping[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "now.safetensors")
-            _store(path, training.network, training.extras, about)
+            _store(path, network, training.extras, about)
             return quick(name, path, split, _QUICK)
 
     go(name, training, output, request, options, evaluate)
+    network = network.cpu()
     card = {
         **about,
         **split.card,
+        "supervision": seen,
         "options": options.said,
         "schedule": asdict(schedule),
         "licences": terms(options),
@@ -84,11 +98,11 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         # Without floors first: what is measured is the stored network in its own adapter.
         bare = Path(folder, output.name)
-        _store(bare, training.network, training.extras, card)
+        _store(bare, network, training.extras, card)
         extras = {**training.extras, "sigma_floor": floors(name, bare, split, options.windows)}
-        _store(bare, training.network, extras, card)
+        _store(bare, network, extras, card)
         card["results"] = results(name, bare, split, options.windows)
-    _store(output, training.network, extras, card)
+    _store(output, network, extras, card)
     print(json.dumps(card["results"], indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
 
