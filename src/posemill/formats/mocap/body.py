@@ -27,7 +27,6 @@ from scipy.interpolate import CubicSpline
 from posemill.arrays import Points3, Vector3
 from posemill.formats.mocap.capture import Capture
 from posemill.formats.mocap.sources import Foot
-from posemill.formats.motion import MOTION_JOINTS
 from posemill.geometry import unit
 
 __all__ = ["Body", "body_of"]
@@ -62,10 +61,7 @@ class Body:
 
 def body_of(capture: Capture, fps: float) -> Body:
     """Joints and feet at another frame rate; the first frame stays the first."""
-    recipes = capture.source.joints
-    joints = np.stack(
-        [sum(w * capture.places[:, capture.index(n)] for n, w in recipes[j].items()) for j in MOTION_JOINTS], axis=1
-    )
+    joints = capture.joints()
     stature = _stature(capture)
     left, right = (_sole(capture, foot, stature) for foot in (capture.source.left, capture.source.right))
     soles = np.concatenate([left, right], axis=1)

@@ -14,6 +14,7 @@ from posemill.errors import InputError, expected
 from posemill.formats.acclaim import Skeleton, acclaim_pose, read_amc, read_asf
 from posemill.formats.bvh import Bvh, bvh_pose, read_bvh
 from posemill.formats.mocap.sources import Source, recognise
+from posemill.formats.motion import MOTION_JOINTS
 
 __all__ = ["Capture", "read_capture"]
 
@@ -23,8 +24,8 @@ _THORAX = 1.010
 """Thorax bone by the bone below it: the median of six CMU skeletons (1.000 to 1.041)."""
 _FOREARM = 1.5
 """Elbow to wrist by the part of it that the conversions kept: CMU's wrist bone is half as long as its radius."""
-_JUMP_M, _START_S = 0.16, 0.1
-"""What no node moves from one frame to the next (19 m/s at 120 Hz), and for how long a rest pose may last."""
+_JUMP_M, _START_S = 0.12, 0.1
+"""What no joint moves from one frame to the next (14 m/s at 120 Hz), and for how long a rest pose may last."""
 _SIXTY_HZ = {"88"}
 """CMU subjects whose conversions say 120 Hz and were recorded at 60."""
 
@@ -64,6 +65,14 @@ class Capture:
         """Position of a node."""
         return self.nodes.index(node)
 
+    def joints(self) -> Points3:
+        """h36m17 joints (T, 17, 3), metres, z up."""
+        weights = np.zeros((len(MOTION_JOINTS), len(self.nodes)))
+        for row, joint in enumerate(MOTION_JOINTS):
+            for node, weight in self.source.joints[joint].items():
+                weights[row, self.index(node)] = weight
+        return np.einsum("jn,tnd->tjd", weights, self.places)
+
 
 def read_capture(path: Path, skeletons: Sequence[Path] = ()) -> Capture:
     """Read a BVH or AMC file.
@@ -102,19 +111,12 @@ def read_capture(path: Path, skeletons: Sequence[Path] = ()) -> Capture:
         fps = 60.0
     # The database's files give 120 Hz as .0083333 s.
     fps = round(fps) if abs(fps - round(fps)) < 0.01 else fps
-    first = _first_frame(places * unit, fps) if source.rest_pose else 0
+    places, turns = places * unit @ _Z_UP.T, _Z_UP @ turns
+    whole = Capture(source, subject, path.stem, float(fps), names, places, turns, rest * unit)
+    first = _first_frame(whole) if source.rest_pose else 0
     if len(places) - first < 2:
         raise InputError(expected("frames", f"at least {first + 2}", len(places), where=path))
-    return Capture(
-        source,
-        subject,
-        path.stem,
-        float(fps),
-        names,
-        places[first:] * unit @ _Z_UP.T,
-        _Z_UP @ turns[first:],
-        rest * unit,
-    )
+    return replace(whole, places=places[first:], turns=turns[first:])
 
 
 def _subject(path: Path) -> tuple[str, str]:
@@ -134,9 +136,10 @@ def _skeleton_file(path: Path, own: Sequence[Path]) -> Path:
     return beside[0]
 
 
-def _first_frame(places: Points3, fps: float) -> int:
+def _first_frame(capture: Capture) -> int:
     """The frame in which the motion begins: after the rest pose and the last jump near it."""
-    steps = np.linalg.norm(np.diff(places[: 1 + round(_START_S * fps)], axis=0), axis=-1).max(axis=1)
+    near = replace(capture, places=capture.places[: 1 + round(_START_S * capture.fps)])
+    steps = np.linalg.norm(np.diff(near.joints(), axis=0), axis=-1).max(axis=1)
     jumps = np.flatnonzero(steps > _JUMP_M)
     return int(max(jumps, default=0)) + 1
 
