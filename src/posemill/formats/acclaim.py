@@ -106,7 +106,9 @@ def read_asf(path: Path) -> Skeleton:
                 children[child] = words[0]
     if not bones or set(children) != set(bones):
         lost = ", ".join(sorted(set(bones) - set(children))) or "none"
-        raise InputError(expected("ASF bones", "all in the hierarchy", f"{lost} outside" if bones else "no bones", where=path))
+        raise InputError(
+            expected("ASF bones", "all in the hierarchy", f"{lost} outside" if bones else "no bones", where=path)
+        )
     if not units["length"] > 0:
         raise InputError(expected("ASF units length", "a positive number", units["length"], where=path))
     return _assembled(root, bones, children, degrees=not units["angle"], unit=_INCH_M / units["length"], path=path)
@@ -123,7 +125,9 @@ def _assembled(
 ) -> Skeleton:
     order = tuple(word.lower() for word in root.get("order", []))
     if sorted(order) != sorted((*_POSITIONS, *_ROTATIONS)):
-        raise InputError(expected("ASF root order", "TX TY TZ RX RY RZ in any order", " ".join(order) or "none", where=path))
+        raise InputError(
+            expected("ASF root order", "TX TY TZ RX RY RZ in any order", " ".join(order) or "none", where=path)
+        )
     where = f"{path}: root"
     names = ["root"]
     ends = [_floats(root.get("position", ["0"] * 3), 3, where)]

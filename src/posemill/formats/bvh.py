@@ -23,7 +23,17 @@ from posemill.arrays import Matrix3, Points3
 from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_bytes
 
-__all__ = ["ROOT_CHANNELS", "ROTATIONS", "Bvh", "axis_rotation", "bvh_joints", "bvh_pose", "local_rotations", "read_bvh", "write_bvh"]
+__all__ = [
+    "ROOT_CHANNELS",
+    "ROTATIONS",
+    "Bvh",
+    "axis_rotation",
+    "bvh_joints",
+    "bvh_pose",
+    "local_rotations",
+    "read_bvh",
+    "write_bvh",
+]
 
 ROTATIONS = ("Zrotation", "Xrotation", "Yrotation")
 ROOT_CHANNELS = ("Xposition", "Yposition", "Zposition", *ROTATIONS)

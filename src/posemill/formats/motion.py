@@ -1,9 +1,9 @@
 """Motion capture as Human3.6M-17 joints in HDF5.
 
 Layout: root attributes ``joints`` (17 names), ``fps`` and ``units`` ("m"); groups (``train``, ``extra``, ...), in
-each a group per subject, in each a dataset per clip: (T, 17, 3) float32 metres, right-handed, z up, floor at z = 0. Optional:
-root attribute ``foot_joints`` (4 names) and a group ``feet`` with the same groups, subjects and clips in it, of those
-clips whose feet are known: (T, 4, 3), same units and axes.
+each a group per subject, in each a dataset per clip: (T, 17, 3) float32 metres, right-handed, z up, floor at z = 0.
+Optional: root attribute ``foot_joints`` (4 names) and a group ``feet`` with the same groups, subjects and clips in it,
+of those clips whose feet are known: (T, 4, 3), same units and axes.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ def write_motion(
     if len(rates) != 1:
         raise InputError(expected("clips", "one frame rate", rates or "none", where=path))
     with finished_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({**(attrs or {}), "fps": rates[0], "units": "m", "axes": "right-handed, z up, floor at z = 0"})
+        file.attrs.update(
+            {**(attrs or {}), "fps": rates[0], "units": "m", "axes": "right-handed, z up, floor at z = 0"}
+        )
         file.attrs["joints"] = list(MOTION_JOINTS)
         if any(clip.feet is not None for clip in clips):
             file.attrs["foot_joints"] = list(FOOT_JOINTS)

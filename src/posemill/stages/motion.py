@@ -79,7 +79,9 @@ def import_motion(
             continue
         where = group or ("train" if capture.source.own_body else "extra")
         clips.append(
-            MotionClip(where, *name, fps, body.joints.astype(np.float32), body.feet.astype(np.float32) if feet else None)
+            MotionClip(
+                where, *name, fps, body.joints.astype(np.float32), body.feet.astype(np.float32) if feet else None
+            )
         )
         origins.append(f"{path.name}, {capture.source.name}, {capture.fps:g} Hz")
         terms.append(capture.source.terms)

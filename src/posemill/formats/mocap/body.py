@@ -1,7 +1,7 @@
 """From a capture's nodes to the 17 joints, four points of the feet, and a floor at 0.
 
-Feet. No capture skeleton has a heel, and its toe is a point above the sole, because it comes from a marker on top of the
-foot. So both are built on the sole, a plane in the frame of the foot. Stature ``H`` is (thigh + shank) / 0.491; the
+Feet. No capture skeleton has a heel, and its toe is a point above the sole, because it comes from a marker on top of
+the foot. So both are built on the sole, a plane in the frame of the foot. Stature ``H`` is (thigh + shank) / 0.491; the
 ankle stands 0.039 H above the sole, the foot is 0.152 H long (Drillis and Contini 1966 as tabulated by Winter,
 "Biomechanics and Motor Control of Human Movement", 2009, figure 4.1), and a quarter of that is taken to lie behind the
 ankle, as in the rig that posemill exports.
@@ -106,7 +106,7 @@ def _sole(capture: Capture, foot: Foot, stature: float) -> Points3:
 
 
 def _floor(soles: Points3, fps: float) -> float:
-    """Height on which the feet stand, metres; of a motion that never stands, the 2nd percentile of its lowest points."""
+    """Height on which the feet stand, metres; if they never do, the 2nd percentile of their lowest points."""
     speed = np.linalg.norm(np.gradient(soles, axis=0), axis=-1) * fps
     lowest = np.where(speed < _STANDS_M_S, soles[..., 2], np.inf).min(axis=1)
     heights = lowest[np.isfinite(lowest)]

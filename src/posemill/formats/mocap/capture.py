@@ -80,8 +80,8 @@ def read_capture(path: Path, skeletons: Sequence[Path] = ()) -> Capture:
     Parameters
     ----------
     skeletons
-        ASF files. An AMC file needs the one of its subject (``35.asf`` for ``35_01.amc``), here or beside it; a BVH file
-        from which bones were lost gets the thorax bone of its subject's, if it is here.
+        ASF files. An AMC file needs the one of its subject (``35.asf`` for ``35_01.amc``), here or beside it; a BVH
+        file from which bones were lost gets the thorax bone of its subject's, if it is here.
 
     Raises
     ------
@@ -106,7 +106,9 @@ def read_capture(path: Path, skeletons: Sequence[Path] = ()) -> Capture:
         places, turns = bvh_pose(bvh)
         fps, names, unit, rest = 1.0 / bvh.frame_time_s, bvh.names, source.metres_per_unit or 1.0, bvh.offsets
     else:
-        raise InputError(expected("motion capture", "a .bvh or .amc file (with its .asf)", path.suffix or "no suffix", where=path))
+        raise InputError(
+            expected("motion capture", "a .bvh or .amc file (with its .asf)", path.suffix or "no suffix", where=path)
+        )
     if number in _SIXTY_HZ:
         fps = 60.0
     # The database's files give 120 Hz as .0083333 s.

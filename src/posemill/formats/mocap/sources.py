@@ -1,10 +1,10 @@
 """The skeletons that captures come with, as data.
 
 All of them are conversions of the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu), which is free for all
-uses. Its own form is ASF/AMC. In the conversions to BVH that others made ("MotionBuilder-friendly", "3ds Max-friendly")
-each bone's length became the offset of the node at its end, except for two: the thorax bone, whose end three nodes share
-that got offset 0 (0.117 m on average), and the wrist bone, the distal third of the forearm (0.095 m). Both are put back
-here. The "DAZ-friendly" conversion moved the motion to one generic body.
+uses. Its own form is ASF/AMC. In the conversions to BVH that others made ("MotionBuilder-friendly", "3ds
+Max-friendly") each bone became the offset of the node at its end, except for two: the thorax bone, whose end three
+nodes share that got offset 0 (0.117 m on average), and the wrist bone, the distal third of the forearm (0.095 m). Both
+are put back here. The "DAZ-friendly" conversion moved the motion to one generic body.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ __all__ = ["SOURCES", "Foot", "Source", "recognise"]
 
 _CMU_M = 0.0254 / 0.45
 """CMU's unit: ``:units length 0.45`` in its ASF files, of an inch."""
-_CMU = "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding from NSF EIA-0196217."
+_CMU = (
+    "The data used in this project was obtained from mocap.cs.cmu.edu. "
+    "The database was created with funding from NSF EIA-0196217."
+)
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,14 @@ class Foot:
     Attributes
     ----------
     ankle, ball
-        Ends of the shank and of the metatarsus.
+        Nodes at the ends of the shank and of the metatarsus.
     toe
         End of the toes; None: the skeleton ends at the ball, and the toes are half as long again as the metatarsus, as
         in CMU's own skeletons.
     metatarsus, toes
         Nodes whose rotations carry the two parts of the foot.
-    shank
-        Rest bones (node names) whose lengths together are knee to ankle.
-    thigh
-        Same, hip to knee.
+    thigh, shank
+        Nodes whose rest bones they are.
     """
 
     ankle: str
@@ -75,7 +76,7 @@ class Source:
     own_body
         Whether the bones are the subject's own.
     thorax
-        Node whose children lack the thorax bone; the forearm's ends lack the wrist bone then. Empty: nothing lacks.
+        Node whose children lack the thorax bone; the wrists lack the wrist bone then. Empty: nothing is lost.
     wrists
         Nodes whose offset is two thirds of the forearm.
     terms
@@ -97,7 +98,9 @@ class Source:
     terms: str = _CMU
 
 
-def _joints(pelvis: tuple[str, str], middle: tuple[str, str], nose: str, head: str, *limbs: str) -> dict[str, dict[str, float]]:
+def _joints(
+    pelvis: tuple[str, str], middle: tuple[str, str], nose: str, head: str, *limbs: str
+) -> dict[str, dict[str, float]]:
     """Joints that are nodes: hips' middle, spine and thorax, nose and head as ``a+b`` (mean) or ``2a-b``, limbs."""
 
     def recipe(text: str) -> dict[str, float]:
