@@ -503,6 +503,43 @@ def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = 
     run.run(checkpoint, output, lifter, _options(option))
 
 
+motions = App(name="motion", help="Motion capture to train and judge on.")
+app.command(motions)
+
+
+@motions.command(name="import")
+def import_(
+    files: list[Path],
+    *,
+    output: Output,
+    fps: float = 50.0,
+    group: str | None = None,
+    feet: bool = True,
+    max_speed: float = 14.0,
+    add: Path | None = None,
+) -> None:
+    """Make a motion file from motion capture: BVH, and ASF/AMC as mocap.cs.cmu.edu has it.
+
+    Parameters
+    ----------
+    files
+        BVH and AMC files with the ASF files of their subjects, or folders of them.
+    fps
+        Frame rate to write.
+    group
+        Group of all clips; default: train for the subject's own skeleton, else extra.
+    feet
+        Write heels and toes too.
+    max_speed
+        Leave clips out in which a joint moves faster, in m/s.
+    add
+        A motion file whose clips are taken over where they are not among the files.
+    """
+    from posemill.stages import motion as run
+
+    run.import_motion(files, output, fps=fps, group=group, feet=feet, max_speed_m_s=max_speed, add=add)
+
+
 benchmark = App(name="benchmark", help="Judge a method on data with an exact truth.")
 app.command(benchmark)
 
