@@ -1,0 +1,306 @@
+"""Fit a detector's error profile to its keypoints and the truth; pure functions of arrays.
+
+Let ``r`` be a keypoint's error at its joint's depth, in shares of stature, and ``A`` (2, 3) the picture of the joint's
+axes there. The offset is what explains ``r = A o`` best over all frames and views, in the sense of Huber; its standard
+error is that of the jackknife over clips, as errors within a clip go together. Of what remains, a clip's mean is its
+constant part. What lies further than four pooled robust deviations from a clip's median is an outlier. The rest has
+the autocovariance ``slow² exp(-dt / slow_s)``, and ``jitter²`` more at 0, less what taking off the clip's mean costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.stats import rankdata
+
+from posemill.arrays import Points2, Points3
+from posemill.errors import InputError, expected
+from posemill.training.joint_axes import base_of, joint_axes
+from posemill.training.profile import SCORE_LEVELS, DetectorProfile, JointProfile
+
+__all__ = ["FitClip", "fit_profile", "huber_offsets"]
+
+_OUTLIER = 4.0
+_LARGEST = 0.3
+"""Errors beyond this share of stature are taken for so large when sizes are averaged."""
+_LAG_S = 1.0
+_WINSOR = 2.5
+
+
+@dataclass(frozen=True)
+class FitClip:
+    """Detections and truth of one person in one clip.
+
+    Attributes
+    ----------
+    joints
+        K names, of limb joints and feet.
+    plane, exact
+        (T, K, 2) detected and true points on the undistorted normalised plane; NaN where not detected.
+    score
+        (T, K).
+    joints_camera
+        (T, J, 3) metres, camera frame, of the joints ``names``.
+    stature_m, fps
+        Of the person, of the clip.
+    """
+
+    joints: tuple[str, ...]
+    plane: Points2
+    score: np.ndarray
+    joints_camera: Points3
+    names: tuple[str, ...]
+    stature_m: float
+    fps: float
+
+    def errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Errors (T, K, 2) in shares of stature, and the picture (T, K, 2, 3) of the axes there."""
+        at = self.joints_camera[:, [self.names.index(j) for j in self.joints]].astype(np.float64)
+        exact = at[..., :2] / at[..., 2:]
+        error = (self.plane - exact) * at[..., 2:] / self.stature_m
+        axes = joint_axes(self.joints_camera.astype(np.float64), self.names, self.joints)
+        picture = axes[..., :2] - exact[..., None, :] * axes[..., 2:]
+        return error, np.swapaxes(picture, -1, -2)
+
+
+def fit_profile(
+    name: str, clips: Sequence[FitClip], progress: Callable[[str], None] = lambda _: None
+) -> DetectorProfile:
+    """Fit a profile to clips of one detector and frame rate.
+
+    Parameters
+    ----------
+    progress
+        Told each kind of joint when it is done.
+
+    Raises
+    ------
+    InputError
+        Fewer than four clips, several frame rates or joints, or a kind of joint that is hardly ever detected.
+    """
+    if len(clips) < 4 or len({(c.fps, c.joints) for c in clips}) != 1:
+        found = f"{len(clips)} clips at {sorted({c.fps for c in clips})} frames/s"
+        raise InputError(expected("clips to fit noise to", "four or more of one frame rate and joint set", found))
+    errors = [clip.errors() for clip in clips]
+    kinds = dict.fromkeys(base_of(j) for j in clips[0].joints)
+    joints, loud = {}, []
+    for kind in kinds:
+        columns = [i for i, j in enumerate(clips[0].joints) if base_of(j) == kind]
+        series = [
+            (e[:, c], a[:, c], clip.score[:, c]) for (e, a), clip in zip(errors, clips, strict=True) for c in columns
+        ]
+        owner = np.repeat(np.arange(len(clips)), len(columns))
+        joints[kind], level = _fit_kind(kind, series, owner, clips[0].fps)
+        loud.append(level.reshape(len(clips), len(columns)))
+        progress(kind)
+    by_clip = np.nanmean(np.concatenate(loud, axis=1), axis=1)
+    return DetectorProfile(name, joints, float(np.nanstd(by_clip)))
+
+
+def _fit_kind(
+    kind: str, series: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], owner: np.ndarray, fps: float
+) -> tuple[JointProfile, np.ndarray]:
+    """Errors of one kind of joint, and the logarithm of how much louder than usual each series is."""
+    rows = np.concatenate([e for e, _, _ in series])
+    known = np.isfinite(rows).all(-1)
+    if known.mean() < 0.05:
+        raise InputError(expected(f"keypoints of {kind}", "5 % or more detected", f"{100 * known.mean():.1f} %"))
+    clip_of = np.concatenate([np.full(len(e), c) for (e, _, _), c in zip(series, owner, strict=True)])
+    pictures = np.concatenate([a for _, a, _ in series])
+    offset, se = huber_offsets(rows[known], pictures[known], clip_of[known])
+    rest = [e - a @ offset for e, a, _ in series]
+    deviation = [_less_median(e) for e in rest]
+    scale = 1.4826 * float(np.nanmedian(np.abs(np.concatenate(deviation))))
+    far = [np.linalg.norm(d, axis=-1) > _OUTLIER * scale for d in deviation]
+    calm = [np.where(f[:, None], np.nan, e) for e, f in zip(rest, far, strict=True)]
+    mean = np.array([np.nanmean(e, axis=0) if np.isfinite(e).any() else (np.nan, np.nan) for e in calm])
+    calm = [e - m for e, m in zip(calm, mean, strict=True)]
+    frames = float(np.mean([len(e) for e in rest]))
+    slow, slow_s, jitter = _in_time(calm, fps, frames)
+    of_mean = slow**2 * _mean_share(slow_s * fps, frames) + jitter**2 / frames
+    seen = np.concatenate([f for f in far])[known]
+    lengths = np.minimum(np.linalg.norm(np.concatenate(deviation)[known], axis=-1), _LARGEST)
+    level = np.array([np.log(np.sqrt(np.nanmean(e**2))) if np.isfinite(e).any() else np.nan for e in calm])
+    score = np.concatenate([s for _, _, s in series])[known]
+    length = np.linalg.norm(np.concatenate(rest)[known], axis=-1)
+    profile = JointProfile(
+        offset=tuple(offset),
+        offset_se=tuple(se),
+        scatter=float(np.sqrt(max(_winsorised(mean) ** 2 - of_mean, 0.0))),
+        slow=slow,
+        slow_s=slow_s,
+        jitter=jitter,
+        outliers=float(seen.mean()),
+        outlier_size=float(np.sqrt((lengths[seen] ** 2).mean() / 2)) if seen.any() else 0.0,
+        outlier_s=_spell(far, fps),
+        missing=float(1 - known.mean()),
+        missing_s=_spell([~np.isfinite(e).all(-1) for e, _, _ in series], fps),
+        score_quantiles=tuple(np.quantile(score, SCORE_LEVELS)),
+        score_error=_rank_correlation(score, length) if np.ptp(score) > 0 else 0.0,
+    )
+    return profile, level - np.nanmedian(level)
+
+
+def huber_offsets(errors: np.ndarray, pictures: np.ndarray, clip_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offset that explains errors best, and its standard error.
+
+    Parameters
+    ----------
+    errors, pictures
+        (N, 2) and (N, 2, A): errors, and what a unit of each offset looks like.
+    clip_of
+        (N,) index of the clip.
+
+    Returns
+    -------
+    (A,) and (A,): Huber's estimate with a bend at 1.5 robust deviations, and the jackknife over clips.
+    """
+    offset = np.zeros(pictures.shape[-1])
+    weight = np.ones(len(errors))
+    for _ in range(20):
+        normal = np.einsum("n,nia,nib->ab", weight, pictures, pictures)
+        offset = np.linalg.solve(normal, np.einsum("n,nia,ni->a", weight, pictures, errors))
+        length = np.linalg.norm(errors - pictures @ offset, axis=-1)
+        # The median length of a 2D normal error is 1.1774 of its deviation.
+        weight = np.minimum(1.0, 1.5 * np.median(length) / 1.1774 / np.maximum(length, 1e-12))
+    parts = []
+    for clip in np.unique(clip_of):
+        own = clip_of == clip
+        left = np.einsum("n,nia,nib->ab", weight[own], pictures[own], pictures[own])
+        right = np.einsum("n,nia,ni->a", weight[own], pictures[own], errors[own])
+        parts.append((left, right))
+    left, right = sum(p[0] for p in parts), sum(p[1] for p in parts)
+    without = np.array([np.linalg.solve(left - a, right - b) for a, b in parts])
+    return offset, np.sqrt((len(parts) - 1) / len(parts) * ((without - without.mean(0)) ** 2).sum(0))
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def _less_median(errors: np.ndarray) -> np.ndarray:
+    return errors - np.nanmedian(errors, axis=0) if np.isfinite(errors).any() else errors
+
+
+def _winsorised(values: np.ndarray) -> float:
+    """Root mean square of values that are cut at 2.5 robust deviations."""
+    values = values[np.isfinite(values)]
+    cut = _WINSOR * 1.4826 * np.median(np.abs(values))
+    return float(np.sqrt((np.clip(values, -cut, cut) ** 2).mean()))
+
+
+def _spell(flags: Sequence[np.ndarray], fps: float) -> float:
+    """Mean length in seconds of the runs of True; one frame where there are none."""
+    total = sum(int(f.sum()) for f in flags)
+    starts = sum(int(f[0]) + int((f[1:] & ~f[:-1]).sum()) for f in flags)
+    return max(total, 1) / max(starts, 1) / fps
+
+
+def _mean_share(constant: float, frames: float) -> float:
+    """Variance of the mean of so many frames of an AR(1) of variance 1 and this time constant in frames."""
+    lag = np.arange(1, max(int(frames), 1))
+    return float((1 + 2 * ((1 - lag / frames) * np.exp(-lag / constant)).sum()) / frames)
+
+
+def _in_time(series: Sequence[np.ndarray], fps: float, frames: float) -> tuple[float, float, float]:
+    """Slow part, its time constant in seconds, and jitter, of series (T, 2) whose means are 0."""
+    lags = np.arange(0, min(round(_LAG_S * fps), int(frames) - 2) + 1)
+    covariance = np.array(
+        [np.nanmean(np.concatenate([(e[k:] * e[: len(e) - k]).ravel() for e in series if len(e) > k])) for k in lags]
+    )
+    size = np.sqrt(covariance[0])
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        slow, constant, jitter = np.exp(p)
+        model = slow**2 * (np.exp(-lags / fps / constant) - _mean_share(constant * fps, frames))
+        return model + jitter**2 * ((lags == 0) - 1 / frames) - covariance / size**2
+
+    start = np.log([0.9, 0.3, 0.3])
+    low, high = np.log([1e-3, 0.02, 1e-3]), np.log([3.0, 2.0, 1.5])
+    slow, constant, jitter = np.exp(least_squares(residual, start, bounds=(low, high)).x)
+    return float(slow * size), float(constant), float(jitter * size)
+
+
+# ------------------------------------------------------------------------------------------ annotated stills
+
+# What a body-fixed direction looks like in a still: the picture of this vector, whose length is this share of stature
+# (Drillis and Contini as in posemill.twin.body). What is ahead of a joint cannot be seen so.
+_TRUNK = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"), 0.273)
+_HALF_WIDTH = {"hip": 0.0575, "shoulder": 0.105}
+_BONES = {
+    "knee": ("hip", 0.245),
+    "ankle": ("knee", 0.246),
+    "elbow": ("shoulder", 0.171),
+    "wrist": ("elbow", 0.146),
+}
+
+
+def fit_stills(
+    name: str,
+    predicted: np.ndarray,
+    annotated: np.ndarray,
+    names: Sequence[str],
+    height_px: np.ndarray,
+    like: DetectorProfile,
+) -> DetectorProfile:
+    """Fit a profile to predictions and annotations of pictures that have nothing to do with each other.
+
+    A picture shows offsets only along what can be seen in it: out and up at the trunk, along the bones. How errors
+    divide into constant, slow and new ones a picture does not say: that, spread and spells are taken from ``like``.
+
+    Parameters
+    ----------
+    predicted, annotated
+        (N, J, 2) px; NaN where not annotated.
+    names
+        The J joints.
+    height_px
+        (N,) the person's height in the picture.
+    """
+    at = {joint: annotated[:, names.index(joint)] for joint in names}
+    up = sum(at[j] for j in _TRUNK[1]) / 2 - sum(at[j] for j in _TRUNK[0]) / 2
+    joints = {}
+    for kind in like.joints:
+        if kind not in (*_HALF_WIDTH, *_BONES):
+            continue
+        rows, pictures = [], []
+        for side, sign in (("left", 1.0), ("right", -1.0)):
+            joint = f"{side}_{kind}"
+            if kind in _HALF_WIDTH:
+                outward = sign * (at[f"left_{kind}"] - at[f"right_{kind}"]) / 2 / _HALF_WIDTH[kind]
+                seen = np.stack([outward, up / _TRUNK[2]], -1)
+            else:
+                start, share = _BONES[kind]
+                seen = ((at[joint] - at[f"{side}_{start}"]) / share)[..., None]
+            rows.append((predicted[:, names.index(joint)] - at[joint]) / height_px[:, None])
+            pictures.append(seen / height_px[:, None, None])
+        row, picture = np.concatenate(rows), np.concatenate(pictures)
+        known = np.isfinite(row).all(-1) & np.isfinite(picture).all((-1, -2))
+        found, se = huber_offsets(row[known], picture[known], np.tile(np.arange(len(predicted)), 2)[known] % 50)
+        axes = [1, 2] if kind in _HALF_WIDTH else [2]
+        offset, deviation = np.zeros(3), np.full(3, np.nan)
+        offset[axes], deviation[axes] = found, se
+        rest = row[known] - picture[known] @ found
+        length = np.linalg.norm(rest, axis=-1)
+        scale = float(np.median(length)) / 1.1774
+        far = length > _OUTLIER * scale
+        core = float(np.sqrt((length[~far] ** 2).mean() / 2))
+        model = like.joints[kind]
+        whole = np.sqrt(model.scatter**2 + model.slow**2 + model.jitter**2)
+        joints[kind] = replace(
+            model,
+            offset=tuple(offset),
+            offset_se=tuple(deviation),
+            scatter=core * model.scatter / whole,
+            slow=core * model.slow / whole,
+            jitter=core * model.jitter / whole,
+            outliers=float(far.mean()),
+            outlier_size=float(np.sqrt((np.minimum(length[far], _LARGEST) ** 2).mean() / 2)),
+            missing=0.0,
+            score_quantiles=(1.0,) * len(SCORE_LEVELS),
+            score_error=0.0,
+        )
+    return DetectorProfile(name, joints, like.spread)
