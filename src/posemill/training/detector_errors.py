@@ -12,11 +12,12 @@ from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.errors import InputError, expected
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.training.joint_axes import base_of, joint_axes
-from posemill.training.profile import SCORE_LEVELS, DetectorProfile
+from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile
 
 __all__ = ["DetectorErrors", "Disturbance", "draw_errors"]
 
 _STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
+_LEG = ("knee", "ankle", "heel", "big_toe")
 _CHUNK_FRAMES = 4096  # so that what is worked on stays in the processor's caches
 
 
@@ -150,6 +151,10 @@ class _Table:
         self.offset, self.score = of("offset"), of("score_quantiles")
         self.scatter, self.slow, self.slow_s, self.jitter = (of(n) for n in ("scatter", "slow", "slow_s", "jitter"))
         self.outliers, self.outlier_size, self.outlier_s = (of(n) for n in ("outliers", "outlier_size", "outlier_s"))
+        self.leg_swaps = np.array([p.leg_swaps for p in profiles], np.float32)
+        self.whole = np.array([(p.leg_swap_s, p.frames_missing, p.frames_missing_s) for p in profiles], np.float32)
+        pairs = [(f"left_{k}", f"right_{k}") for k in _LEG if f"left_{k}" in wanted and f"right_{k}" in wanted]
+        self.legs = np.array([[self.wanted.index(joint) for joint in pair] for pair in pairs], int).reshape(-1, 2)
         self.missing, self.missing_s, self.score_error = (of(n) for n in ("missing", "missing_s", "score_error"))
 
 
@@ -187,10 +192,21 @@ def _draw(
     image += normal(count, frames, width, 2) * (table.jitter[chosen] * loud)[:, None, :, None]
     image += normal(count, 1, width, 2) * (table.scatter[chosen] * loud)[:, None, :, None]
     out = _spells(table.outliers[chosen], table.outlier_s[chosen], fps, frames, rng)
-    image += out[..., None] * (normal(count, 1, width, 2) * (table.outlier_size[chosen] * loud)[:, None, :, None])
+    # Most outliers are small ones: Laplace's law, of variance 1.
+    away = normal(count, 1, width, 2) * np.sqrt(rng.standard_exponential((count, 1, width, 1), dtype=np.float32))
+    image += out[..., None] * (away * (table.outlier_size[chosen] * loud)[:, None, :, None])
     error += image * (stature_m[:, None, None, None] / at[..., 2:])
     present = table.known[chosen][:, None] & ~_spells(table.missing[chosen], table.missing_s[chosen], fps, frames, rng)
+    swap_s, lost, lost_s = np.split(table.whole[chosen], 3, axis=1)
+    present &= ~_spells(lost, lost_s, fps, frames, rng)
     score = _score(table, chosen, image, keep, rng) * present
+    if len(table.legs) and table.leg_swaps.any():
+        view = np.digitize(_hip_width(joints, names), HIP_WIDTHS)
+        swap = _spells(np.take_along_axis(table.leg_swaps[chosen], view, 1)[..., None], swap_s, fps, frames, rng)
+        place = at[:, :, table.legs, :2] / at[:, :, table.legs, 2:]
+        found = place + error[:, :, table.legs]
+        found = np.where(swap[..., None, None], found[..., ::-1, :], found)
+        error[:, :, table.legs] = found - place
     return error, score, present
 
 
@@ -206,28 +222,41 @@ def _memory(noise: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def _spells(
     share: np.ndarray, length_s: np.ndarray, fps: np.ndarray, frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Flags (N, T, K) that are set for this share (N, K) of the time, in spells of this mean length."""
-    out = np.zeros((len(share), frames, share.shape[1]), bool)
+    """Flags (N, T, K), set for this share (N, K) or (N, T, K) of the time, in spells of this mean length (N, K)."""
+    share = np.broadcast_to(share if share.ndim == 3 else share[:, None], (len(share), frames, share.shape[-1]))
+    out = np.zeros(share.shape, bool)
     if not share.any():
         return out
     share = np.minimum(share, np.float32(0.95))
-    leave = np.minimum(1 / np.maximum(length_s * fps[:, None], 1), 1 - share)
+    leave = np.minimum(1 / np.maximum(length_s * fps[:, None], 1)[:, None], 1 - share)
     enter = leave * share / (1 - share)
     drawn = rng.random(out.shape, dtype=np.float32)
-    out[:, 0] = drawn[:, 0] < share
+    out[:, 0] = drawn[:, 0] < share[:, 0]
+    stay = drawn < 1 - leave
+    start = drawn < enter
     for t in range(1, frames):
-        out[:, t] = drawn[:, t] < np.where(out[:, t - 1], 1 - leave, enter)
+        out[:, t] = np.where(out[:, t - 1], stay[:, t], start[:, t])
     return out
+
+
+def _hip_width(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Width of the hips in the picture over their true width, (N, T)."""
+    left, right = (joints[:, :, list(names).index(f"{side}_hip")] for side in ("left", "right"))
+    seen = np.linalg.norm(left[..., :2] / left[..., 2:] - right[..., :2] / right[..., 2:], axis=-1)
+    return seen * (left + right)[..., 2] / 2 / np.maximum(np.linalg.norm(left - right, axis=-1), 1e-6)
 
 
 def _score(
     table: _Table, chosen: np.ndarray, image: np.ndarray, keep: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Scores (N, T, K) of the profile's distribution, the lower the longer the error, and steady in time."""
-    usual = table.scatter**2 + table.slow**2 + table.jitter**2 + table.outliers * table.outlier_size**2
-    length2 = np.einsum("ntki,ntki->ntk", image, image) / (2 * usual[chosen])[:, None]
-    # Lengths of normal errors are Rayleigh's, whose tail is this; then to the normal scale.
-    tail = np.clip(np.exp(-length2), np.float32(1e-6), np.float32(1 - 1e-6))
+    core = (table.scatter**2 + table.slow**2 + table.jitter**2)[chosen][:, None] + np.float32(1e-12)
+    far = core + (table.outlier_size**2)[chosen][:, None]
+    share = table.outliers[chosen][:, None]
+    half = np.einsum("ntki,ntki->ntk", image, image) / 2
+    # The share of errors that are longer, from two Rayleigh laws; then to the normal scale.
+    tail = (1 - share) * np.exp(-half / core) + share * np.exp(-half / far)
+    tail = np.clip(tail, np.float32(1e-6), np.float32(1 - 1e-6))
     # For normal variables, their correlation has this rank correlation.
     tie = (-2 * np.sin(np.pi / 6 * table.score_error[chosen])).astype(np.float32)[:, None]
     own = _memory(rng.standard_normal(image.shape[:3], dtype=np.float32), keep)

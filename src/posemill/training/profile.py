@@ -5,7 +5,8 @@ capture's joint moved by ``offset`` along axes fixed to the body (:mod:`posemill
 image plane and per coordinate: a part that is constant over a clip (``scatter``), one that forgets itself with the
 time constant ``slow_s`` (``slow``), one new in every frame (``jitter``), and for the share ``outliers`` of the time,
 in spells of ``outlier_s``, a displacement of size ``outlier_size``. ``spread`` is by how much clips differ in all but
-the offset: the standard deviation of the logarithm.
+the offset: the standard deviation of the logarithm. Beside that, left and right leg may be taken for each other, the
+more often the narrower the hips appear, and whole frames may lack the person.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ __all__ = [
 ]
 
 _FORMAT = "posemill detector profile 1"
+_WHOLE = ("spread", "leg_swaps", "leg_swap_s", "frames_missing", "frames_missing_s")
 SCORE_LEVELS: tuple[float, ...] = tuple(np.linspace(0, 1, 11).tolist())
 """Probabilities of :attr:`JointProfile.score_quantiles`."""
+
+
+HIP_WIDTHS: tuple[float, float] = (0.2, 0.4)
+"""Bounds between narrow, oblique and wide views: width of the hips in the picture over their true width."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,10 @@ class DetectorProfile:
         Kind of joint (hip, knee, ankle, shoulder, elbow, wrist; heel and big_toe where known) to its errors.
     spread
         Standard deviation, between clips, of the logarithm of how much they err.
+    leg_swaps, leg_swap_s
+        Share of the time with left and right leg exchanged, in narrow, oblique and wide views, and how long it lasts.
+    frames_missing, frames_missing_s
+        Share of the frames without any keypoint, and how long such a spell lasts.
     card
         What it was fitted to, how, and under which terms the data are.
     """
@@ -91,6 +101,10 @@ class DetectorProfile:
     name: str
     joints: dict[str, JointProfile]
     spread: float
+    leg_swaps: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    leg_swap_s: float = 0.2
+    frames_missing: float = 0.0
+    frames_missing_s: float = 0.2
     card: dict[str, Any] = field(default_factory=dict)
 
 
@@ -100,8 +114,9 @@ def write_profile(path: Path, profile: DetectorProfile) -> None:
         kind: {"axes": AXES[kind], **{key: _rounded(value) for key, value in asdict(errors).items()}}
         for kind, errors in profile.joints.items()
     }
-    document = {"format": _FORMAT, "name": profile.name, "spread": _rounded(profile.spread), "joints": joints}
-    write_bytes(path, (json.dumps(document | {"card": profile.card}, indent=1) + "\n").encode())
+    whole = {key: _rounded(getattr(profile, key)) for key in _WHOLE}
+    document = {"format": _FORMAT, "name": profile.name, **whole, "joints": joints, "card": profile.card}
+    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def _rounded(value: Any) -> Any:
@@ -146,11 +161,12 @@ def _profile(document: dict[str, Any]) -> DetectorProfile:
     missing = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist"} - set(joints)
     if missing:
         raise ValueError(f"no {', '.join(sorted(missing))}")
-    return DetectorProfile(str(document["name"]), joints, float(document["spread"]), dict(document.get("card", {})))
+    whole = {key: _checked(key, document[key]) for key in _WHOLE}
+    return DetectorProfile(str(document["name"]), joints, card=dict(document.get("card", {})), **whole)
 
 
-_LENGTHS = {"offset": 3, "offset_se": 3, "score_quantiles": len(SCORE_LEVELS)}
-_KNOWN = {f.name for f in fields(JointProfile)}
+_LENGTHS = {"offset": 3, "offset_se": 3, "leg_swaps": 3, "score_quantiles": len(SCORE_LEVELS)}
+_KNOWN = {f.name for f in fields(JointProfile)} | set(_WHOLE)
 
 
 def _checked(key: str, value: Any) -> Any:
@@ -184,5 +200,10 @@ def profile_text(profile: DetectorProfile) -> str:
             f"{100 * e.outliers:7.1f}% {100 * e.outlier_size:5.1f} {e.outlier_s:5.2f} {100 * e.missing:6.1f}% "
             f"{q[1]:6.2f}/{q[5]:.2f} {e.score_error:6.2f}"
         )
+    swaps = ", ".join(f"{100 * share:.1f}" for share in profile.leg_swaps)
+    lines += [
+        f"legs exchanged: {swaps} % of the time in narrow, oblique and wide views, for {profile.leg_swap_s:.2f} s",
+        f"frames without the person: {100 * profile.frames_missing:.1f} %, for {profile.frames_missing_s:.2f} s",
+    ]
     lines += [f"{key}: {value}" for key, value in profile.card.items()]
     return "\n".join(lines) + "\n"

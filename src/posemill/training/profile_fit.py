@@ -3,8 +3,9 @@
 Let ``r`` be a keypoint's error at its joint's depth, in shares of stature, and ``A`` (2, 3) the picture of the joint's
 axes there. The offset is what explains ``r = A o`` best over all frames and views, in the sense of Huber; its standard
 error is that of the jackknife over clips, as errors within a clip go together. Of what remains, a clip's mean is its
-constant part. What lies further than four pooled robust deviations from a clip's median is an outlier. The rest has
-the autocovariance ``slow² exp(-dt / slow_s)``, and ``jitter²`` more at 0, less what taking off the clip's mean costs.
+constant part. What lies further than 3.5 pooled robust deviations from a clip's median is an outlier. Of the rest, the
+size is the robust deviation, and the correlation in time that of the Gaussian process whose signs agree as often
+(``sin(pi/2 E[s s'])``): an AR(1) and white noise, less what taking off the clip's mean costs.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from scipy.stats import rankdata
 from posemill.arrays import Points2, Points3
 from posemill.errors import InputError, expected
 from posemill.training.joint_axes import base_of, joint_axes
-from posemill.training.profile import SCORE_LEVELS, DetectorProfile, JointProfile
+from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile, JointProfile
 
 __all__ = ["FitClip", "fit_profile", "huber_offsets"]
 
-_OUTLIER = 4.0
+_OUTLIER = 3.5
 _LARGEST = 0.3
 """Errors beyond this share of stature are taken for so large when sizes are averaged."""
 _LAG_S = 1.0
+_LEG = ("knee", "ankle", "heel", "big_toe")
+# Legs are exchanged where their keypoints are nearer to the other leg by this factor; not told from an error where the
+# legs are this near to each other (share of stature).
+_SWAP, _APART = 0.6, 0.03
 _WINSOR = 2.5
 
 
@@ -56,11 +61,43 @@ class FitClip:
     stature_m: float
     fps: float
 
+    @property
+    def lost(self) -> np.ndarray:
+        """(T,) frames without any keypoint."""
+        return ~np.isfinite(self.plane).any((-1, -2))
+
+    @property
+    def hip_width(self) -> np.ndarray:
+        """(T,) width of the hips in the picture over their true width."""
+        left, right = (self.joints_camera[:, self.names.index(f"{side}_hip")] for side in ("left", "right"))
+        seen = np.linalg.norm(left[:, :2] / left[:, 2:] - right[:, :2] / right[:, 2:], axis=-1)
+        return seen * (left + right)[:, 2] / 2 / np.linalg.norm(left - right, axis=-1)
+
+    @property
+    def legs_swapped(self) -> np.ndarray:
+        """(T,) frames where the legs' keypoints fit the other leg far better: knees to toes, as far as known."""
+        own, other, apart = np.zeros((3, len(self.plane)))
+        for kind in _LEG:
+            pair = [f"{side}_{kind}" for side in ("left", "right")]
+            if set(pair) <= set(self.joints):
+                at = self.joints_camera[:, [self.names.index(j) for j in pair]]
+                exact = at[..., :2] / at[..., 2:] * (at[:, :, 2:] / self.stature_m)
+                found = self.plane[:, [self.joints.index(j) for j in pair]] * (at[:, :, 2:] / self.stature_m)
+                own += np.linalg.norm(found - exact, axis=-1).sum(-1)
+                other += np.linalg.norm(found[:, ::-1] - exact, axis=-1).sum(-1)
+                apart = np.maximum(apart, np.linalg.norm(exact[:, 0] - exact[:, 1], axis=-1))
+        return (other < _SWAP * own) & (apart > _APART)
+
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Errors (T, K, 2) in shares of stature, and the picture (T, K, 2, 3) of the axes there."""
+        """Errors (T, K, 2) in shares of stature, and the picture (T, K, 2, 3) of the axes there.
+
+        NaN where a joint is not detected or is taken for the other leg's.
+        """
         at = self.joints_camera[:, [self.names.index(j) for j in self.joints]].astype(np.float64)
         exact = at[..., :2] / at[..., 2:]
         error = (self.plane - exact) * at[..., 2:] / self.stature_m
+        leg = np.array([base_of(joint) in _LEG for joint in self.joints])
+        error[self.legs_swapped[:, None] & leg] = np.nan
         axes = joint_axes(self.joints_camera.astype(np.float64), self.names, self.joints)
         picture = axes[..., :2] - exact[..., None, :] * axes[..., 2:]
         return error, np.swapaxes(picture, -1, -2)
@@ -89,15 +126,37 @@ def fit_profile(
     joints, loud = {}, []
     for kind in kinds:
         columns = [i for i, j in enumerate(clips[0].joints) if base_of(j) == kind]
+        missing = [~np.isfinite(c.plane[~c.lost][:, columns]).all(-1) for c in clips]
         series = [
             (e[:, c], a[:, c], clip.score[:, c]) for (e, a), clip in zip(errors, clips, strict=True) for c in columns
         ]
         owner = np.repeat(np.arange(len(clips)), len(columns))
         joints[kind], level = _fit_kind(kind, series, owner, clips[0].fps)
+        joints[kind] = replace(
+            joints[kind],
+            missing=float(np.concatenate(missing).mean()),
+            missing_s=_spell([m[:, i] for m in missing if len(m) for i in range(len(columns))], clips[0].fps),
+        )
         loud.append(level.reshape(len(clips), len(columns)))
         progress(kind)
     by_clip = np.nanmean(np.concatenate(loud, axis=1), axis=1)
-    return DetectorProfile(name, joints, float(np.nanstd(by_clip)))
+    swapped, width = (np.concatenate([getattr(c, n) for c in clips]) for n in ("legs_swapped", "hip_width"))
+    view = np.digitize(width, HIP_WIDTHS)
+    lost = [c.lost for c in clips]
+
+    def share(of_view: int) -> float:
+        """How often legs are exchanged in one kind of view; 0 where no clip shows it."""
+        return float(swapped[view == of_view].mean()) if (view == of_view).any() else 0.0
+
+    return DetectorProfile(
+        name,
+        joints,
+        float(np.nanstd(by_clip)),
+        (share(0), share(1), share(2)),
+        _spell([c.legs_swapped for c in clips], clips[0].fps),
+        float(np.concatenate(lost).mean()),
+        _spell(lost, clips[0].fps),
+    )
 
 
 def _fit_kind(
@@ -113,7 +172,7 @@ def _fit_kind(
     offset, se = huber_offsets(rows[known], pictures[known], clip_of[known])
     rest = [e - a @ offset for e, a, _ in series]
     deviation = [_less_median(e) for e in rest]
-    scale = 1.4826 * float(np.nanmedian(np.abs(np.concatenate(deviation))))
+    scale = _robust(np.concatenate(deviation))
     far = [np.linalg.norm(d, axis=-1) > _OUTLIER * scale for d in deviation]
     calm = [np.where(f[:, None], np.nan, e) for e, f in zip(rest, far, strict=True)]
     mean = np.array([np.nanmean(e, axis=0) if np.isfinite(e).any() else (np.nan, np.nan) for e in calm])
@@ -121,7 +180,7 @@ def _fit_kind(
     frames = float(np.mean([len(e) for e in rest]))
     slow, slow_s, jitter = _in_time(calm, fps, frames)
     of_mean = slow**2 * _mean_share(slow_s * fps, frames) + jitter**2 / frames
-    seen = np.concatenate([f for f in far])[known]
+    seen = np.concatenate(far)[known]
     lengths = np.minimum(np.linalg.norm(np.concatenate(deviation)[known], axis=-1), _LARGEST)
     level = np.array([np.log(np.sqrt(np.nanmean(e**2))) if np.isfinite(e).any() else np.nan for e in calm])
     score = np.concatenate([s for _, _, s in series])[known]
@@ -136,8 +195,6 @@ def _fit_kind(
         outliers=float(seen.mean()),
         outlier_size=float(np.sqrt((lengths[seen] ** 2).mean() / 2)) if seen.any() else 0.0,
         outlier_s=_spell(far, fps),
-        missing=float(1 - known.mean()),
-        missing_s=_spell([~np.isfinite(e).all(-1) for e, _, _ in series], fps),
         score_quantiles=tuple(np.quantile(score, SCORE_LEVELS)),
         score_error=_rank_correlation(score, length) if np.ptp(score) > 0 else 0.0,
     )
@@ -185,10 +242,15 @@ def _less_median(errors: np.ndarray) -> np.ndarray:
     return errors - np.nanmedian(errors, axis=0) if np.isfinite(errors).any() else errors
 
 
+def _robust(values: np.ndarray) -> float:
+    """Standard deviation of normal values with a few others among them, about 0."""
+    return 1.4826 * float(np.nanmedian(np.abs(values)))
+
+
 def _winsorised(values: np.ndarray) -> float:
     """Root mean square of values that are cut at 2.5 robust deviations."""
     values = values[np.isfinite(values)]
-    cut = _WINSOR * 1.4826 * np.median(np.abs(values))
+    cut = _WINSOR * _robust(values)
     return float(np.sqrt((np.clip(values, -cut, cut) ** 2).mean()))
 
 
@@ -206,22 +268,25 @@ def _mean_share(constant: float, frames: float) -> float:
 
 
 def _in_time(series: Sequence[np.ndarray], fps: float, frames: float) -> tuple[float, float, float]:
-    """Slow part, its time constant in seconds, and jitter, of series (T, 2) whose means are 0."""
-    lags = np.arange(0, min(round(_LAG_S * fps), int(frames) - 2) + 1)
-    covariance = np.array(
-        [np.nanmean(np.concatenate([(e[k:] * e[: len(e) - k]).ravel() for e in series if len(e) > k])) for k in lags]
+    """Slow part, its time constant in seconds, and jitter, of series (T, 2) without their clips' medians."""
+    size = _robust(np.concatenate(series))
+    lags = np.arange(1, min(round(_LAG_S * fps), int(frames) - 2) + 1)
+    signs = [np.where(np.isfinite(e), np.sign(e), np.nan) for e in series]
+    agree = np.array(
+        [np.nanmean(np.concatenate([(s[k:] * s[:-k]).ravel() for s in signs if len(s) > k])) for k in lags]
     )
-    size = np.sqrt(covariance[0])
+    correlation = np.sin(np.pi / 2 * agree)
 
     def residual(p: np.ndarray) -> np.ndarray:
-        slow, constant, jitter = np.exp(p)
-        model = slow**2 * (np.exp(-lags / fps / constant) - _mean_share(constant * fps, frames))
-        return model + jitter**2 * ((lags == 0) - 1 / frames) - covariance / size**2
+        share, constant = 1 / (1 + np.exp(-p[0])), np.exp(p[1])
+        lost = share * _mean_share(constant * fps, frames) + (1 - share) / frames
+        return (share * np.exp(-lags / fps / constant) - lost) / (1 - lost) - correlation
 
-    start = np.log([0.9, 0.3, 0.3])
-    low, high = np.log([1e-3, 0.02, 1e-3]), np.log([3.0, 2.0, 1.5])
-    slow, constant, jitter = np.exp(least_squares(residual, start, bounds=(low, high)).x)
-    return float(slow * size), float(constant), float(jitter * size)
+    found = least_squares(residual, [2.0, np.log(0.3)], bounds=([-4.0, np.log(0.02)], [12.0, np.log(2.0)])).x
+    share, constant = 1 / (1 + np.exp(-found[0])), float(np.exp(found[1]))
+    lost = share * _mean_share(constant * fps, frames) + (1 - share) / frames
+    whole = size / np.sqrt(1 - lost)
+    return float(whole * np.sqrt(share)), constant, float(whole * np.sqrt(1 - share))
 
 
 # ------------------------------------------------------------------------------------------ annotated stills
@@ -287,18 +352,17 @@ def fit_stills(
         length = np.linalg.norm(rest, axis=-1)
         scale = float(np.median(length)) / 1.1774
         far = length > _OUTLIER * scale
-        core = float(np.sqrt((length[~far] ** 2).mean() / 2))
         model = like.joints[kind]
         whole = np.sqrt(model.scatter**2 + model.slow**2 + model.jitter**2)
         joints[kind] = replace(
             model,
             offset=tuple(offset),
             offset_se=tuple(deviation),
-            scatter=core * model.scatter / whole,
-            slow=core * model.slow / whole,
-            jitter=core * model.jitter / whole,
+            scatter=scale * model.scatter / whole,
+            slow=scale * model.slow / whole,
+            jitter=scale * model.jitter / whole,
             outliers=float(far.mean()),
-            outlier_size=float(np.sqrt((np.minimum(length[far], _LARGEST) ** 2).mean() / 2)),
+            outlier_size=float(np.sqrt((np.minimum(length[far], _LARGEST) ** 2).sum() / 2 / max(far.sum(), 1))),
             missing=0.0,
             score_quantiles=(1.0,) * len(SCORE_LEVELS),
             score_error=0.0,
