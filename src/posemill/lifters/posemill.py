@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -192,9 +193,7 @@ class Posemill:
         cut = slice(inner.start - outer.start, inner.stop - outer.start)
         self._put(output, inner, joints[cut], spread[cut], usable[cut])
 
-    def _put(
-        self, output: LiftOutput, part: slice, joints: np.ndarray, spread: np.ndarray, usable: np.ndarray
-    ) -> None:
+    def _put(self, output: LiftOutput, part: slice, joints: np.ndarray, spread: np.ndarray, usable: np.ndarray) -> None:
         assert output.sigma_axes is not None and output.feet is not None
         rows = np.flatnonzero(usable)
         frames = part.start + rows
@@ -227,7 +226,7 @@ def _runs(time: np.ndarray) -> Iterator[tuple[int, int]]:
     usual = float(np.median(steps)) if len(steps) else 0.0
     cuts = np.flatnonzero(steps > max(_LEAP_S, 2.5 * usual)) + 1
     bounds = [0, *cuts.tolist(), len(time)]
-    yield from zip(bounds[:-1], bounds[1:], strict=True)
+    yield from pairwise(bounds)
 
 
 def _chunks(start: int, stop: int) -> Iterator[slice]:

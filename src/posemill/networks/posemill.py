@@ -87,9 +87,7 @@ class PosemillNet(nn.Module):
         One block over time for each.
     """
 
-    def __init__(
-        self, width: int = 384, before: int = 2, dilations: Sequence[int] = (1, 3, 9), after: int = 1
-    ) -> None:
+    def __init__(self, width: int = 384, before: int = 2, dilations: Sequence[int] = (1, 3, 9), after: int = 1) -> None:
         super().__init__()
         self.dilations = tuple(dilations)
         self.first = nn.Linear(INPUT_WIDTH, width)

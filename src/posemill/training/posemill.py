@@ -105,7 +105,7 @@ class PosemillTraining(Training):
     def length(self, index: int) -> int:
         """Frames of the windows of a pool."""
         pools = self.steps * self.batch / (self.pool_rows * self.passes)
-        lengths = next((l for share, l in _LENGTHS if index < share * pools), _LENGTHS[-1][1])
+        lengths = next((some for share, some in _LENGTHS if index < share * pools), _LENGTHS[-1][1])
         return lengths[index % len(lengths)]
 
     def pool(self, index: int) -> Arrays:

@@ -180,7 +180,7 @@ def draw_motions(
         Range of the windows' frame rates, drawn log-uniformly.
     """
     changes = changes or Changes()
-    step_s = 1 / np.exp(rng.uniform(*np.log(frame_rate), count))
+    step_s = 1 / np.exp(rng.uniform(np.log(frame_rate[0]), np.log(frame_rate[1]), count))
     step = library.fps * step_s * np.exp(rng.normal(0, changes.speed, count))
     legs = library.draw(count, rng)
     low, high, share = library.stretch(legs, step, frames)
@@ -216,9 +216,10 @@ def _between(
     values: np.ndarray, low: np.ndarray, high: np.ndarray, share: np.ndarray, bones: np.ndarray | None = None
 ) -> np.ndarray:
     """Linear interpolation between rows of ``values``, of all its bones or some."""
-    first, second = (
-        (values[low], values[high]) if bones is None else (values[low[..., None], bones], values[high[..., None], bones])
-    )
+    if bones is None:
+        first, second = values[low], values[high]
+    else:
+        first, second = values[low[..., None], bones], values[high[..., None], bones]
     return first + (second - first) * share.reshape(*share.shape, *(1,) * (first.ndim - 2))
 
 

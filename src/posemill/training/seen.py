@@ -166,9 +166,7 @@ def _remembered(noise: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return noise
 
 
-def _kept(
-    count: int, frames: int, motions: Motions, rng: np.random.Generator, sources: Sources
-) -> np.ndarray:
+def _kept(count: int, frames: int, motions: Motions, rng: np.random.Generator, sources: Sources) -> np.ndarray:
     """Presence (N, T, 16): limbs, joints and frames go missing, for a while or all the time."""
     present = np.ones((count, frames, len(JOINTS_IN)), bool)
     time = np.arange(frames) / max(frames - 1, 1)
