@@ -28,6 +28,8 @@ _OUTLIER = 3.5
 _LARGEST = 0.3
 """Errors beyond this share of stature are taken for so large when sizes are averaged."""
 _LAG_S = 1.0
+_SEEN = 0.01
+"""Least share of the pictures' power along any axis."""
 _LEG = ("knee", "ankle", "heel", "big_toe")
 # Legs are exchanged where their keypoints are nearer to the other leg by this factor; not told from an error where the
 # legs are this near to each other (share of stature).
@@ -214,7 +216,15 @@ def huber_offsets(errors: np.ndarray, pictures: np.ndarray, clip_of: np.ndarray)
     Returns
     -------
     (A,) and (A,): Huber's estimate with a bend at 1.5 robust deviations, and the jackknife over clips.
+
+    Raises
+    ------
+    InputError
+        The pictures do not show all offsets: everybody was seen from one side.
     """
+    plain = np.einsum("nia,nib->ab", pictures, pictures) / max(len(pictures), 1)
+    if not (np.linalg.eigvalsh(plain).min(initial=np.inf) > _SEEN * plain.trace()):
+        raise InputError(expected("clips to fit noise to", "bodies seen from several sides", "one view or nearly so"))
     offset = np.zeros(pictures.shape[-1])
     weight = np.ones(len(errors))
     for _ in range(20):
