@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,7 @@ def lifted(detections: Path, folder: Path, variant: Variant, camera: Camera, lif
     return clip, convert(arrays["keypoints"].astype(np.float64), gathered.joint_set, "limbs12")[0]
 
 
-def compare(
-    first: tuple[Clip, Points], second: tuple[Clip, Points], variant: Variant, camera: Camera
-) -> dict[str, Any]:
+def compare(first: Answer, second: Answer, variant: Variant, camera: Camera) -> dict[str, Any]:
     """Figures of one variant: P-MPJPE in mm; keypoints in % of stature."""
     (own, points), (other, found) = first, second
     i, k = match_frames(other.time, own.time, 0.5 / own.fps)
@@ -151,7 +150,8 @@ def main() -> None:
     options = {k: yaml.safe_load(v) for k, _, v in (pair.partition("=") for pair in args.option)}
     calibrations = {k: Path(v) for k, _, v in (pair.partition("=") for pair in args.calibration)}
     record: dict[str, Any] = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # A record says which files, not where somebody keeps them.
+        "command": " ".join(re.sub(r"(^|=)\S*/", r"\1", word) for word in sys.argv),
         "lifter": args.lifter,
         "weights_sha256": plan("lift", args.lifter, options).weights,
         "limit_mm": LIMIT_MM,
