@@ -14,7 +14,8 @@ from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.training.detector_errors import Disturbance, draw_errors
 from posemill.training.joint_axes import base_of, joint_axes
 from posemill.training.profile import DetectorProfile, JointProfile, profile_text, read_profile, shipped, write_profile
-from posemill.training.profile_fit import FitClip, fit_profile, fit_stills
+from posemill.training.profile_fit import FitClip, fit_profile
+from posemill.training.profile_stills import fit_stills
 from tests.walker import camera_at, walker
 
 H36M = JOINT_SETS["h36m17"]

@@ -15,7 +15,8 @@ from posemill.formats.hourglass_mpii import read_hourglass_mpii
 from posemill.skeleton import JOINT_SETS, LIMBS, joint_set
 from posemill.training.joint_axes import FEET
 from posemill.training.profile import DetectorProfile, profile_text, read_profile, shipped, write_profile
-from posemill.training.profile_fit import FitClip, fit_profile, fit_stills
+from posemill.training.profile_fit import FitClip, fit_profile
+from posemill.training.profile_stills import fit_stills
 
 __all__ = ["fit", "fit_mpii", "load", "show"]
 

@@ -205,7 +205,7 @@ def _row(subject: str, clip_id: str, camera: str, height_m: float, fps: float) -
 def _write_sheet(output_dir: Path, rows: Sequence[dict[str, Any]]) -> Path:
     sheet = Path(output_dir) / "clips.tsv"
     text = io.StringIO(newline="")
-    table = csv.DictWriter[str](text, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
+    table: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
     table.writeheader()
     table.writerows(rows)
     write_bytes(sheet, text.getvalue().encode())

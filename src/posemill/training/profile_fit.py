@@ -22,12 +22,14 @@ from posemill.errors import InputError, expected
 from posemill.training.joint_axes import base_of, joint_axes
 from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile, JointProfile
 
-__all__ = ["FitClip", "fit_profile", "huber_offsets"]
+__all__ = ["LARGEST", "OUTLIER", "FitClip", "fit_profile", "huber_offsets"]
 
-_OUTLIER = 3.5
-_LARGEST = 0.3
+OUTLIER = 3.5
+LARGEST = 0.3
 """Errors beyond this share of stature are taken for so large when sizes are averaged."""
 _LAG_S = 1.0
+_SEEN = 0.01
+"""Least share of the pictures' power along any axis."""
 _LEG = ("knee", "ankle", "heel", "big_toe")
 # Legs are exchanged where their keypoints are nearer to the other leg by this factor; not told from an error where the
 # legs are this near to each other (share of stature).
@@ -173,7 +175,7 @@ def _fit_kind(
     rest = [e - a @ offset for e, a, _ in series]
     deviation = [_less_median(e) for e in rest]
     scale = _robust(np.concatenate(deviation))
-    far = [np.linalg.norm(d, axis=-1) > _OUTLIER * scale for d in deviation]
+    far = [np.linalg.norm(d, axis=-1) > OUTLIER * scale for d in deviation]
     calm = [np.where(f[:, None], np.nan, e) for e, f in zip(rest, far, strict=True)]
     mean = np.array([np.nanmean(e, axis=0) if np.isfinite(e).any() else (np.nan, np.nan) for e in calm])
     calm = [e - m for e, m in zip(calm, mean, strict=True)]
@@ -181,7 +183,7 @@ def _fit_kind(
     slow, slow_s, jitter = _in_time(calm, fps, frames)
     of_mean = slow**2 * _mean_share(slow_s * fps, frames) + jitter**2 / frames
     seen = np.concatenate(far)[known]
-    lengths = np.minimum(np.linalg.norm(np.concatenate(deviation)[known], axis=-1), _LARGEST)
+    lengths = np.minimum(np.linalg.norm(np.concatenate(deviation)[known], axis=-1), LARGEST)
     level = np.array([np.log(np.sqrt(np.nanmean(e**2))) if np.isfinite(e).any() else np.nan for e in calm])
     score = np.concatenate([s for _, _, s in series])[known]
     length = np.linalg.norm(np.concatenate(rest)[known], axis=-1)
@@ -214,7 +216,15 @@ def huber_offsets(errors: np.ndarray, pictures: np.ndarray, clip_of: np.ndarray)
     Returns
     -------
     (A,) and (A,): Huber's estimate with a bend at 1.5 robust deviations, and the jackknife over clips.
+
+    Raises
+    ------
+    InputError
+        The pictures do not show all offsets: everybody was seen from one side.
     """
+    plain = np.einsum("nia,nib->ab", pictures, pictures) / max(len(pictures), 1)
+    if not (np.linalg.eigvalsh(plain).min(initial=np.inf) > _SEEN * plain.trace()):
+        raise InputError(expected("clips to fit noise to", "bodies seen from several sides", "one view or nearly so"))
     offset = np.zeros(pictures.shape[-1])
     weight = np.ones(len(errors))
     for _ in range(20):
@@ -287,84 +297,3 @@ def _in_time(series: Sequence[np.ndarray], fps: float, frames: float) -> tuple[f
     lost = share * _mean_share(constant * fps, frames) + (1 - share) / frames
     whole = size / np.sqrt(1 - lost)
     return float(whole * np.sqrt(share)), constant, float(whole * np.sqrt(1 - share))
-
-
-# ------------------------------------------------------------------------------------------ annotated stills
-
-# What a body-fixed direction looks like in a still: the picture of this vector, whose length is this share of stature
-# (Drillis and Contini as in posemill.twin.body). What is ahead of a joint cannot be seen so.
-_TRUNK = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"), 0.273)
-_HALF_WIDTH = {"hip": 0.0575, "shoulder": 0.105}
-_BONES = {
-    "knee": ("hip", 0.245),
-    "ankle": ("knee", 0.246),
-    "elbow": ("shoulder", 0.171),
-    "wrist": ("elbow", 0.146),
-}
-
-
-def fit_stills(
-    name: str,
-    predicted: np.ndarray,
-    annotated: np.ndarray,
-    names: Sequence[str],
-    height_px: np.ndarray,
-    like: DetectorProfile,
-) -> DetectorProfile:
-    """Fit a profile to predictions and annotations of pictures that have nothing to do with each other.
-
-    A picture shows offsets only along what can be seen in it: out and up at the trunk, along the bones. How errors
-    divide into constant, slow and new ones a picture does not say: that, spread and spells are taken from ``like``.
-
-    Parameters
-    ----------
-    predicted, annotated
-        (N, J, 2) px; NaN where not annotated.
-    names
-        The J joints.
-    height_px
-        (N,) the person's height in the picture.
-    """
-    at = {joint: annotated[:, names.index(joint)] for joint in names}
-    up = sum(at[j] for j in _TRUNK[1]) / 2 - sum(at[j] for j in _TRUNK[0]) / 2
-    joints = {}
-    for kind in like.joints:
-        if kind not in (*_HALF_WIDTH, *_BONES):
-            continue
-        rows, pictures = [], []
-        for side, sign in (("left", 1.0), ("right", -1.0)):
-            joint = f"{side}_{kind}"
-            if kind in _HALF_WIDTH:
-                outward = sign * (at[f"left_{kind}"] - at[f"right_{kind}"]) / 2 / _HALF_WIDTH[kind]
-                seen = np.stack([outward, up / _TRUNK[2]], -1)
-            else:
-                start, share = _BONES[kind]
-                seen = ((at[joint] - at[f"{side}_{start}"]) / share)[..., None]
-            rows.append((predicted[:, names.index(joint)] - at[joint]) / height_px[:, None])
-            pictures.append(seen / height_px[:, None, None])
-        row, picture = np.concatenate(rows), np.concatenate(pictures)
-        known = np.isfinite(row).all(-1) & np.isfinite(picture).all((-1, -2))
-        found, se = huber_offsets(row[known], picture[known], np.tile(np.arange(len(predicted)), 2)[known] % 50)
-        axes = [1, 2] if kind in _HALF_WIDTH else [2]
-        offset, deviation = np.zeros(3), np.full(3, np.nan)
-        offset[axes], deviation[axes] = found, se
-        rest = row[known] - picture[known] @ found
-        length = np.linalg.norm(rest, axis=-1)
-        scale = float(np.median(length)) / 1.1774
-        far = length > _OUTLIER * scale
-        model = like.joints[kind]
-        whole = np.sqrt(model.scatter**2 + model.slow**2 + model.jitter**2)
-        joints[kind] = replace(
-            model,
-            offset=tuple(offset),
-            offset_se=tuple(deviation),
-            scatter=scale * model.scatter / whole,
-            slow=scale * model.slow / whole,
-            jitter=scale * model.jitter / whole,
-            outliers=float(far.mean()),
-            outlier_size=float(np.sqrt((np.minimum(length[far], _LARGEST) ** 2).sum() / 2 / max(far.sum(), 1))),
-            missing=0.0,
-            score_quantiles=(1.0,) * len(SCORE_LEVELS),
-            score_error=0.0,
-        )
-    return DetectorProfile(name, joints, like.spread)
