@@ -71,6 +71,11 @@ def stature(lengths: np.ndarray) -> np.ndarray:
     return lengths @ _STATURE_WEIGHTS
 
 
+def over_axes(sigma: np.ndarray) -> np.ndarray:
+    """One standard deviation (..., J) for standard deviations along three axes (..., J, 3): their root mean square."""
+    return np.sqrt(np.mean(np.asarray(sigma, dtype=np.float64) ** 2, axis=-1))
+
+
 def fit_skeleton(
     poses: list[Points3],
     sigmas: list[PerJoint],
