@@ -13,6 +13,7 @@ from posemill.formats.bvh import read_bvh, write_bvh
 from posemill.formats.mocap import body_of, read_capture
 from posemill.formats.motion import MOTION_JOINTS, read_motion, write_motion
 from posemill.stages.motion import import_motion
+from tests.checkpoint_fuzz import damage
 from tests.formats import capture_files as made
 
 STATURE = 14.8 * made.UNIT / 0.491
@@ -107,6 +108,13 @@ def test_unknown_skeleton_is_one_line(tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_frame_time_that_no_capture_has(tmp_path: Path):
+    path = made.bvh(tmp_path / "x.bvh", still(3))
+    path.write_text(path.read_text().replace("Frame Time: 0.008333333", "Frame Time: 1e12"))
+    with pytest.raises(InputError, match=r"Frame Time: expected 0.001 to 1 s, got 1"):
+        read_capture(path)
+
+
 def test_amc_without_its_skeleton(tmp_path: Path):
     with pytest.raises(InputError, match=r"skeleton: expected 07.asf among the files or beside it, got none"):
         read_capture(made.amc(tmp_path / "07_01.amc", still()))
@@ -183,3 +191,18 @@ def test_real_standing_feet_are_on_the_floor(captures: Path, tmp_path: Path):
         flat = (speed[:, :2] < 0.2) & (speed[:, 2:] < 0.2)
         heels, toes = clip.feet[:, :2, 2][flat], clip.feet[:, 2:, 2][flat]
         assert abs(np.median(heels)) < 0.02 and abs(np.median(toes)) < 0.035, clip.clip
+
+
+@pytest.mark.parametrize("name", ["07.asf", "07_01.amc", "07_02.bvh"])
+def test_damaged_captures_are_answers_or_one_line(tmp_path: Path, name: str):
+    made.asf(tmp_path / "07.asf")
+    made.amc(tmp_path / "07_01.amc", still(3))
+    made.bvh(tmp_path / "07_02.bvh", still(3))
+    sound, rng = (tmp_path / name).read_bytes(), np.random.default_rng(0)
+    for _ in range(150):
+        (tmp_path / name).write_bytes(damage(sound, rng))
+        try:
+            body = body_of(read_capture(tmp_path / ("07_01.amc" if name == "07.asf" else name)), 50.0)
+            assert body.joints.shape[1:] == (17, 3)
+        except InputError as error:
+            assert "\n" not in str(error)

@@ -100,8 +100,8 @@ def read_capture(path: Path, skeletons: Sequence[Path] = ()) -> Capture:
     elif suffix == ".bvh":
         bvh = read_bvh(path)
         source = recognise(suffix, bvh.names, path)
-        if not bvh.frame_time_s > 0:
-            raise InputError(expected("Frame Time", "a positive number", bvh.frame_time_s, where=path))
+        if not 0.001 <= bvh.frame_time_s <= 1:
+            raise InputError(expected("Frame Time", "0.001 to 1 s", bvh.frame_time_s, where=path))
         bvh = _repaired(bvh, source, read_asf(own[0]) if own and source.thorax else None)
         places, turns = bvh_pose(bvh)
         fps, names, unit, rest = 1.0 / bvh.frame_time_s, bvh.names, source.metres_per_unit or 1.0, bvh.offsets
