@@ -21,7 +21,6 @@ import numpy as np
 from pydantic import Field
 
 from posemill.errors import InputError, expected
-from posemill.lifters.answers import nothing
 from posemill.lifters.cards import card_arguments
 from posemill.lifters.options import FlipOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 NAME = "posemill"
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "posemill.safetensors"
 
-_BODY = len(JOINT_SETS["h36m17"])
 _JOINTS = len(JOINT_SETS["posemill21"])
 _LIMBS = len(JOINT_SETS["limbs12"])
 # What it was taught: neighbours in time between these rates. Faster clips are seen at a share of their rate.
@@ -45,7 +43,7 @@ _CHUNK, _STILLS = 1024, 256
 CARD = LifterCard(
     joint_set_in="limbs16",
     optional_in=("left_heel", "right_heel", "left_big_toe", "right_big_toe"),
-    joint_set_out="h36m17",
+    joint_set_out="posemill21",
     channels=("x", "y", "present", "sigma"),
     normaliser="undistorted rays, in each frame turned until the root's is the axis, divided by their size",
     output_unit="m",
@@ -143,9 +141,8 @@ class Posemill:
         A joint whose own 2D is missing is still answered, with the larger sigma that the network learnt for that.
         """
         frames = len(clip.time)
-        output = replace(
-            nothing(frames), sigma_axes=np.full((frames, _BODY, 3), np.nan), feet=np.full((frames, 4, 3), np.nan)
-        )
+        unknown = np.full((frames, _JOINTS, 3), np.nan)
+        output = LiftOutput(unknown, unknown.copy(), np.zeros((frames, _JOINTS), dtype=bool))
         if not clip.temporal:
             for start in range(0, frames, _STILLS):
                 part = slice(start, min(start + _STILLS, frames))
@@ -191,19 +188,12 @@ class Posemill:
         known = valid[:, :_LIMBS].sum(-1) >= _LIMBS - self._options.max_missing
         usable = known & seen.usable.reshape(-1)
         cut = slice(inner.start - outer.start, inner.stop - outer.start)
-        self._put(output, inner, joints[cut], spread[cut], usable[cut])
-
-    def _put(self, output: LiftOutput, part: slice, joints: np.ndarray, spread: np.ndarray, usable: np.ndarray) -> None:
-        assert output.sigma_axes is not None and output.feet is not None
-        rows = np.flatnonzero(usable)
-        frames = part.start + rows
+        rows = np.flatnonzero(usable[cut])
+        frames = inner.start + rows
         # The pelvis is the origin: here 0 without error by definition, its uncertainty is that of its place.
-        output.joints_relative[frames] = np.pad(joints[rows, : _BODY - 1], ((0, 0), (1, 0), (0, 0)))
-        axes = np.pad(spread[rows, : _BODY - 1], ((0, 0), (1, 0), (0, 0)))
-        output.sigma_axes[frames] = axes
-        output.sigma[frames] = np.sqrt((axes**2).mean(-1))
+        for whole, part in ((output.joints_relative, joints), (output.sigma, spread)):
+            whole[frames] = np.pad(part[cut][rows], ((0, 0), (1, 0), (0, 0)))
         output.valid[frames] = True
-        output.feet[frames] = joints[rows, _BODY - 1 :]
 
 
 _MOST_FOCAL_SIGMA = 0.25

@@ -28,7 +28,7 @@ from posemill.arrays import PerJoint, Points3
 from posemill.errors import ClipError
 from posemill.skeleton import JOINT_SETS, bone_lengths
 
-__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "stature"]
+__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "over_axes", "stature"]
 
 _SET = JOINT_SETS["h36m17"]
 _BONES = tuple(_SET.joints[child] for _, child in _SET.bones)
