@@ -14,7 +14,7 @@ from .conftest import new_project
 def _motion(path, subjects=("S1", "S2", "S3"), frames=40):
     """A body that sways; three people."""
     rng = np.random.default_rng(0)
-    body = np.cumsum(rng.normal(0, 0.1, (17, 3)), axis=0) + (0, 0, 1)
+    body = np.cumsum(rng.normal(0, 0.1, (17, 3)), axis=0) + np.array([0, 0, 1])
     with h5py.File(path, "w") as file:
         file.attrs["joints"], file.attrs["fps"], file.attrs["units"] = list(MOTION_JOINTS), 50.0, "m"
         for subject in subjects:
