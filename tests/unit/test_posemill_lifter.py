@@ -40,7 +40,7 @@ def clip(frames=60, *, fps=25.0, seed=0, feet=True, **changes) -> LiftInput:
     """Somebody who sways in the picture."""
     rng = np.random.default_rng(seed)
     time = np.arange(frames) / fps
-    body = rng.normal(0, 80, (len(JOINTS_IN), 2)) + (700, 300)
+    body = rng.normal(0, 80, (len(JOINTS_IN), 2)) + np.array([700, 300])
     phase = rng.uniform(0, 6, (len(JOINTS_IN), 2))
     points = body + 25 * np.sin(2 * np.pi * 0.6 * time[:, None, None] + phase)
     valid = np.ones(points.shape[:2], bool)
