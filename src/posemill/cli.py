@@ -157,7 +157,7 @@ def gather(
 
 @app.command
 def lift(
-    keypoints2d: Path, *, output: Output, lifter: str = "linear", option: Options = None, stage: Stage = None
+    keypoints2d: Path, *, output: Output, lifter: str = "posemill", option: Options = None, stage: Stage = None
 ) -> None:
     """Lift 2D keypoints to root-relative 3D poses.
 
@@ -567,7 +567,7 @@ def motion(
     file: Path,
     *,
     output: Output,
-    lifter: str = "linear",
+    lifter: str = "posemill",
     source: str = "noisy",
     subjects: str = "",
     group: str = "train",

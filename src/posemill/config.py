@@ -50,7 +50,7 @@ class Config(BaseModel):
     results: Annotated[str, Field(description="Folder of all results.")] = "results"
     detector: Annotated[str, Field(description="The 2D detector to run; its options are below, by name.")] = "mediapipe"
     detectors: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each detector.")] = {}
-    lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "linear"
+    lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "posemill"
     lifters: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each lifter.")] = {}
     gather: Annotated[GatherOptions, Field(description="Cleaning of 2D tracks.")] = GatherOptions.model_validate({})
     place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions.model_validate({})

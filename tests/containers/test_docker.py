@@ -63,7 +63,7 @@ def test_the_engine_is_used_where_its_daemon_answers_and_its_steps_are_shown(bui
     _, said = built
     assert "built by docker" in said
     assert "Successfully tagged posemill:0.1.0" in said
-    assert '"lifter linear"' in said, "the self-test ran"
+    assert '"lifter posemill"' in said, "the self-test ran"
 
 
 def test_the_lock_file_has_the_digests_of_engine_and_file(built, dockerd):

@@ -72,7 +72,7 @@ def test_the_demo_in_the_image_has_the_numbers_of_a_run_without(in_image, tmp_pa
     ran, _ = outside.snakemake("--cores", "8", POSES)
     assert ran["detect"] == 6
     assert artifact.read(in_image.folder / POSES, "merged3d").joint_set == "h36m17"
-    for name in ("poses3d.h5", "lifted3d.mediapipe.linear.h5", "keypoints2d.mediapipe.h5"):
+    for name in ("poses3d.h5", "lifted3d.mediapipe.posemill.h5", "keypoints2d.mediapipe.h5"):
         worst = differences(in_image.folder / "results/S9" / name, outside.folder / "results/S9" / name)
         assert worst and set(worst.values()) == {0.0}, worst
 
@@ -80,7 +80,7 @@ def test_the_demo_in_the_image_has_the_numbers_of_a_run_without(in_image, tmp_pa
 def test_the_artifact_says_image_device_and_libraries(in_image, posemill_sif):
     with posemill_sif.open("rb") as f:
         digest = hashlib.file_digest(f, "sha256").hexdigest()
-    for name in ("detect/mediapipe/wave_cam1.h5", "lifted3d.mediapipe.linear.h5", "poses3d.h5"):
+    for name in ("detect/mediapipe/wave_cam1.h5", "lifted3d.mediapipe.posemill.h5", "poses3d.h5"):
         made = artifact.read(in_image.folder / "results/S9" / name).provenance
         assert made["image"] == f"sha256:{digest}"
         assert made["device"].startswith(("cpu", "cuda"))
@@ -117,7 +117,7 @@ def test_the_host_s_own_stages_are_never_run(finished):
     """The image has other code than the source that planned the run: it says so, and does not run the host's."""
     stage = finished.folder / "src/posemill/stages/lift.py"
     stage.write_text(f"raise SystemExit('the host ran')\n{stage.read_text()}")
-    lifted = finished.folder / "results/S9/lifted3d.mediapipe.linear.h5"
+    lifted = finished.folder / "results/S9/lifted3d.mediapipe.posemill.h5"
     before = lifted.read_bytes()
     ran, text = finished.snakemake(*USERS_LINE, check=False)
     assert ran == {"lift": 1}
@@ -195,7 +195,7 @@ def test_data_weights_and_results_elsewhere(posemill_sif, tmp_path, far_away):
     (demo / "wave.mp4").symlink_to(far_away / "sheet/films/wave_cam1.mp4")
     shutil.copy(demo / "S9/cam1.json", far_away / "room, north")
     shutil.copy(demo / "S9/truth.h5", far_away / "sheet")
-    shutil.copy(made.folder / "src/posemill/models/linear.safetensors", far_away / "weights/mine.safetensors")
+    shutil.copy(made.folder / "src/posemill/models/posemill.safetensors", far_away / "weights/mine.safetensors")
     sheet = far_away / "sheet/clips.tsv"
     sheet.write_text(
         "subject\tclip\tvideo\tcamera\tcalibration\theight_m\ttruth\n"
@@ -204,7 +204,7 @@ def test_data_weights_and_results_elsewhere(posemill_sif, tmp_path, far_away):
     config = made.folder / "config.yaml"
     text = config.read_text().replace("clips: resources/demo/clips.tsv", f"clips: {sheet}")
     text = text.replace("detector: mediapipe", "detector: exact").replace("videos: videos ", "videos: null ")
-    config.write_text(text.replace("linear: {}", f"linear: {{weights: {far_away}/weights/mine.safetensors}}"))
+    config.write_text(text.replace("posemill: {}", f"posemill: {{weights: {far_away}/weights/mine.safetensors}}"))
     results = far_away / "results"
     poses = results / "S9/poses3d.h5"
     ran, said = made.snakemake("--cores", "8", "--use-singularity", "--config", f"results={results}", "--", str(poses))

@@ -52,8 +52,8 @@ def test_everything_is_there(demo):
     for name in clips:
         assert (results / "export" / "bvh" / f"{name}.p1.bvh").is_file()
         assert (results / "export" / "csv" / f"{name}.p1.csv").is_file()
-        assert (results / "pictures" / "mediapipe.linear" / f"{name}.png").stat().st_size > 20_000
-    assert "walk_and_turn" in (results / "evaluation.mediapipe.linear.txt").read_text()
+        assert (results / "pictures" / "mediapipe.posemill" / f"{name}.png").stat().st_size > 20_000
+    assert "walk_and_turn" in (results / "evaluation.mediapipe.posemill.txt").read_text()
 
 
 def test_again_there_is_nothing_to_do(demo):
@@ -62,7 +62,7 @@ def test_again_there_is_nothing_to_do(demo):
 
 
 def test_detected_keypoints_reach_the_bars(demo):
-    report = json.loads((demo.folder / "results/S9/evaluation.mediapipe.linear.json").read_text())
+    report = json.loads((demo.folder / "results/S9/evaluation.mediapipe.posemill.json").read_text())
     figures = pooled(report)
     within_the_bars(figures)
     assert figures["visible"]["keypoints2d_percent"] <= 1.0
@@ -84,7 +84,7 @@ def test_true_keypoints_reach_the_bars(demo, tmp_path):
         exact.clips[name] = replace(clip, tracks={"p1": Track(arrays)})
     k, li, p, m = (tmp_path / f"{name}.h5" for name in ("k", "l", "p", "m"))
     artifact.write(k, exact)
-    lift.run(k, li, plan("lift", "linear"))
+    lift.run(k, li, plan("lift", "posemill"))
     place.run(k, li, p, plan("place", sheet={"height_m": truth.attrs["height_m"]}))
     merge.run(k, li, p, m, plan("merge"))
     report = evaluate.run(m, demo.folder / "resources/demo/S9/truth.h5", tmp_path / "e.json", plan("evaluate"), k)

@@ -70,19 +70,20 @@ def _check_detector() -> None:
 
 def _check_lifter() -> None:
     from posemill.camera import Camera
-    from posemill.lifters import linear
+    from posemill.lifters import posemill
     from posemill.lifters.protocol import LiftInput, check_output
     from posemill.skeleton import JOINT_SETS
 
-    joints = JOINT_SETS[linear.CARD.joint_set_in].joints
+    joints = JOINT_SETS[posemill.CARD.joint_set_in].joints
     camera = Camera(1280, 720, np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]), np.zeros(5))
-    # Any twelve points within the picture will do: what counts is that the network answers.
+    # Any sixteen points within the picture will do: what counts is that the network answers.
     keypoints = np.random.default_rng(0).uniform((540, 160), (740, 560), (2, len(joints), 2))
     ones = np.ones(keypoints.shape[:2])
     clip = LiftInput(keypoints, ones, ones, ones > 0, np.array([0.0, 0.04]), camera)
-    lifted = check_output(linear.create(linear.Options()).lift(clip), 2, len(JOINT_SETS["h36m17"].joints), "linear")
+    joints_out = len(JOINT_SETS[posemill.CARD.joint_set_out].joints)
+    lifted = check_output(posemill.create(posemill.Options()).lift(clip), 2, joints_out, "posemill")
     if not lifted.valid.all():
-        raise PosemillError(expected("lifter linear", "two whole poses", f"{lifted.valid.sum()} joints"))
+        raise PosemillError(expected("lifter posemill", "two whole poses", f"{lifted.valid.sum()} joints"))
 
 
 def main(flavour: str = "") -> None:

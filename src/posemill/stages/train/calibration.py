@@ -55,6 +55,7 @@ def measured(weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
             count=count, frames=_FRAMES, calibrated=", ".join(_calibrated(split)), checked=", ".join(checked)
         )
     }
+    shares: dict[str, dict[str, float]] = {}
     for source in SOURCES:
         found = _by_subject(weights, split, source, count)
         figures = {subject: _figures(f) for subject, f in found.items()}
@@ -63,8 +64,9 @@ def measured(weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
             **_mean(figures),
             "subjects": figures,
             "share_answered": round(float(np.mean([f.valid for f in found.values()])), 4),
-            "share_within_one_sigma": dict(zip("xyz", within.round(3).tolist(), strict=True)),
         }
+        shares[source] = dict(zip("xyz", within.round(3).tolist(), strict=True))
+    out["share_within_one_sigma"] = shares
     causal = _by_subject(weights, split, "noisy", count, causal=True)
     out["noisy, causal"] = _mean({subject: _figures(f) for subject, f in causal.items()})
     return out
