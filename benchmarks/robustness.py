@@ -32,7 +32,7 @@ import yaml
 from posemill import media
 from posemill.anthropometry import stature_px
 from posemill.camera import Camera
-from posemill.formats.artifact import Clip, file_sha256, read
+from posemill.formats.artifact import Clip, file_sha256, only_joints, read
 from posemill.formats.calibration import read_calibration, write_calibration
 from posemill.metrics.pairing import match_frames
 from posemill.metrics.pose import p_joint_errors
@@ -105,7 +105,7 @@ def lifted(detections: Path, folder: Path, variant: Variant, camera: Camera, lif
     keypoints, out = folder / "keypoints2d.h5", folder / "lifted3d.h5"
     gather.run([detections], keypoints, plan("gather", "", {}, {"clips": given}))
     lift.run(keypoints, out, plan("lift", lifter, options))
-    clip = read(out, "lifted3d").clips["clip"]
+    clip = only_joints(read(out, "lifted3d"), "h36m17").clips["clip"]
     if clip.status != "ok":
         raise SystemExit(f"{detections}: {variant.name}: {clip.reason}")
     gathered = read(keypoints, "keypoints2d")
