@@ -249,3 +249,30 @@ def test_linear_by_the_paper_learns(library):  # noqa: F811 - a fixture
     schedule = LinearSchedule(epochs=3, views_per_epoch=2048, batch=64, hidden=64, loss="squared", learning_rate=1e-3)
     before, after = last(LinearTraining(library, schedule), 96, "distance_m")
     assert after["distance_m"] < 0.8 * before["distance_m"]
+
+
+def test_gan_finds_depth_from_2d_alone():
+    """One body seen from all sides: what it looks like tells its depth, and no depth was ever shown."""
+    from posemill.networks.gan import image_pose
+    from posemill.training.recipes import turned
+    from posemill.training.sequences import draw_windows
+
+    torch.set_num_threads(1)
+    body = walking(1).repeat(30, 0)
+    schedule = Schedule(steps=800, batch=64, pool=2048, learning_rate=1e-3, passes=20, noise=False)
+    recipe = presets.of("gan", "short").sized({**presets.of("gan", "short").network, "hidden": 64})
+    clips = [MotionClip("train", "A", "stand", FPS, body)]
+    training, _ = make("gan", "unsupervised", recipe, clips, schedule, None)
+    windows = draw_windows([body], FPS, 400, 1, np.random.default_rng(5))
+    plane, pose, _ = turned(windows)
+    inputs = torch.from_numpy(image_pose(plane)[0].reshape(400, -1).astype(np.float32))
+
+    def agreement() -> float:
+        with torch.no_grad():
+            depth = training.network(inputs).numpy()
+        depth = depth - depth[:, :1]
+        return float(np.corrcoef(depth[:, 1:].ravel(), pose[:, 1:, 2].ravel())[0, 1])
+
+    assert abs(agreement()) < 0.4
+    run(training)
+    assert agreement() > 0.6
