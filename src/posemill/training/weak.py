@@ -130,7 +130,7 @@ class WeakVideoGan(_Weak):
 
         seen, others = self.windows(index)
         prepared = RECIPES["video_gan"].prepare(seen, {})
-        real = others.standard[:, others.keypoints.shape[1] // 2][:, JOINTS["repnet"]]
+        real = others.standard[:, 0][:, JOINTS["repnet"]]
         return {
             "relative": prepared["relative"],
             "absolute": prepared["absolute"],
