@@ -42,6 +42,7 @@ from posemill.networks.agformer import SIZES, MotionAGFormer
 from posemill.networks.dstformer import LITE, DSTformer
 from posemill.networks.gan import GanMLP
 from posemill.networks.linear import LinearLifter
+from posemill.networks.posemill import PosemillNet
 from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH
 from posemill.networks.repnet import RepNet
 from posemill.networks.seq2seq import Seq2Seq
@@ -53,8 +54,8 @@ from posemill.skeleton import convert
 TURNS = 5
 # Frames of the clip that a lifter's speed is taken on: a few seconds of work each.
 FRAMES = {
-    "linear": 8_000, "gan": 8_000, "repnet": 4_000, "temporal": 2_000, "video_gan": 2_000, "seq2seq": 300,
-    "dstformer": 243, "agformer": 216,
+    "posemill": 4_000, "linear": 8_000, "gan": 8_000, "repnet": 4_000, "temporal": 2_000, "video_gan": 2_000,
+    "seq2seq": 300, "dstformer": 243, "agformer": 216,
 }  # fmt: skip
 _BLOCK = 1024
 
@@ -78,7 +79,13 @@ def weights_of(name: str, folder: Path) -> Path:
         networks = {"pose.": VideoGan(32, 48), "root.": VideoGan(34, 3)}
     else:
         sizes = {"dstformer": LITE, "agformer": SIZES["xs"]}.get(name, {})
-        make = {"gan": GanMLP, "repnet": RepNet, "dstformer": DSTformer, "agformer": MotionAGFormer}[name]
+        make = {
+            "posemill": PosemillNet,
+            "gan": GanMLP,
+            "repnet": RepNet,
+            "dstformer": DSTformer,
+            "agformer": MotionAGFormer,
+        }[name]
         networks, card["network"] = {"": make(**sizes)}, sizes
         if name == "repnet":
             card["network"] = {"form": "repnet"}
@@ -113,7 +120,7 @@ def clip_of(frames: int, joints: str) -> LiftInput:
         time_s = np.arange(start, min(start + _BLOCK, frames))[:, None, None] / 50
         moved = body + 0.1 * np.sin(2 * time_s + phase)
         points[start : start + _BLOCK] = convert(camera.project(moved), "h36m17", joints)[0]
-    valid = np.ones(points.shape[:2], dtype=bool)
+    valid = np.isfinite(points).all(-1)
     ones = np.ones(points.shape[:2])
     return LiftInput(points, ones, ones, valid, np.arange(frames) / 50, camera)
 

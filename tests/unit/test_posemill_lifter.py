@@ -12,7 +12,7 @@ from posemill.errors import InputError, MissingError
 from posemill.lifters import posemill as lifter
 from posemill.lifters.protocol import LiftInput, check_output
 from posemill.networks.clip_rays import INPUT_WIDTH, JOINTS_IN, clip_inputs, mirrored
-from posemill.skeleton import JOINT_SETS
+from posemill.skeleton import JOINT_SETS, bone_lengths
 
 JOINTS = JOINT_SETS["posemill21"]
 CAMERA = Camera.from_focal(1280, 720, 1100.0, source="calibration", sigma=0.0)
@@ -55,6 +55,12 @@ def lifted(weights, given, **options):
     return check_output(made.lift(given), len(given.time), len(JOINTS), "posemill")
 
 
+@pytest.fixture
+def any_body(monkeypatch):
+    """Without the body that all of a clip's frames share: what a frame's answer depends on beside it."""
+    monkeypatch.setattr(lifter, "_one_body", lambda output, causal: None)
+
+
 def part(given: LiftInput, frames: slice) -> LiftInput:
     names = ("keypoints", "score", "sigma", "valid", "time")
     return replace(given, **{name: getattr(given, name)[frames] for name in names})
@@ -78,7 +84,7 @@ def test_a_long_clip_in_chunks_is_one_clip(weights, monkeypatch):
     np.testing.assert_allclose(pieces.sigma, whole.sigma, atol=1e-5)
 
 
-def test_an_answer_sees_its_neighbours_and_no_farther(weights):
+def test_an_answer_sees_its_neighbours_and_no_farther(weights, any_body):
     given = clip(60)
     moved = given.keypoints.copy()
     moved[40] += 30 * np.random.default_rng(3).normal(size=moved[40].shape)
@@ -91,7 +97,7 @@ def test_an_answer_sees_its_neighbours_and_no_farther(weights):
     assert changed.min() == 40
 
 
-def test_a_fast_clip_is_seen_at_a_share_of_its_rate(weights):
+def test_a_fast_clip_is_seen_at_a_share_of_its_rate(weights, any_body):
     slow = clip(50, fps=25.0)
     fast = clip(100, fps=50.0)
     np.testing.assert_allclose(fast.keypoints[::2], slow.keypoints)
@@ -157,11 +163,28 @@ def test_missing_joints_are_answered_and_empty_frames_are_not(weights):
     assert lifted(weights, replace(given, keypoints=points, valid=valid), max_missing=7).valid[20].all()
 
 
+@pytest.mark.parametrize("temporal", [True, False])
+def test_a_clip_has_one_body(weights, temporal, monkeypatch):
+    given = clip(90, temporal=temporal)
+    out = lifted(weights, given)
+    lengths = bone_lengths(out.joints_relative, "posemill21")
+    np.testing.assert_allclose(lengths, lengths[:1] + 0 * lengths, atol=1e-9)
+    flip = JOINTS.flip_permutation[1:] - 1
+    np.testing.assert_allclose(lengths[0], lengths[0, flip], atol=1e-9)
+    # Live, the body is that of the frames until now.
+    live = lifted(weights, given, causal=True)
+    first = lifted(weights, part(given, slice(0, 40)), causal=True)
+    np.testing.assert_allclose(live.joints_relative[:40], first.joints_relative, atol=1e-5)
+    monkeypatch.setattr(lifter, "_one_body", lambda output, causal: None)
+    plain = bone_lengths(lifted(weights, given).joints_relative, "posemill21")
+    assert plain.min(0)[4] <= lengths[0, 4] <= plain.max(0)[4] and np.ptp(plain, axis=0).max() > 1e-3
+
+
 def test_detectors_without_feet_serve(weights):
     assert lifted(weights, clip(feet=False)).valid.all()
 
 
-def test_stills_have_no_neighbours(weights):
+def test_stills_have_no_neighbours(weights, any_body):
     given = clip(temporal=False)
     out = lifted(weights, given)
     one = lifted(weights, part(given, slice(7, 8)))
@@ -170,7 +193,7 @@ def test_stills_have_no_neighbours(weights):
     np.testing.assert_allclose(shuffled.joints_relative[::-1], out.joints_relative, atol=1e-5)
 
 
-def test_a_leap_of_time_ends_a_run(weights):
+def test_a_leap_of_time_ends_a_run(weights, any_body):
     given = clip(60)
     time = given.time.copy()
     time[30:] += 2.0

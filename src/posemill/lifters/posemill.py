@@ -209,16 +209,30 @@ def _one_body(output: LiftOutput, *, causal: bool) -> None:
     the frames until then.
     """
     rows = np.flatnonzero(output.valid[:, 0])
-    if not len(rows):
-        return
-    joints, variance = output.joints_relative[rows], (output.sigma[rows] ** 2).sum(-1)
+    blocks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    total = share = np.zeros((1, len(_BONES)))
+    for block in blocks:
+        lengths, weights = _lengths(output, block)
+        # Both sides of a body are alike.
+        total = total[-1] + np.cumsum(lengths * weights + (lengths * weights)[:, _SAME], axis=0)
+        share = share[-1] + np.cumsum(weights + weights[:, _SAME], axis=0)
+        if causal:
+            output.joints_relative[block] = _with_lengths(output.joints_relative[block], total / share)
+    if not causal:
+        for block in blocks:
+            output.joints_relative[block] = _with_lengths(output.joints_relative[block], total[-1] / share[-1])
+
+
+def _with_lengths(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return normalise_pose(joints, lengths, "posemill21")
+
+
+def _lengths(output: LiftOutput, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bone lengths (N, 20) of some frames, and how much each counts."""
     parents, children = _BONES.T
+    joints, variance = output.joints_relative[rows], (output.sigma_axes[rows] ** 2).sum(-1)
     lengths = np.linalg.norm(joints[:, children] - joints[:, parents], axis=-1)
-    weights = 1 / np.maximum(variance[:, children] + variance[:, parents], _LEAST_M**2)
-    total, share = (lengths * weights)[:, _SAME] + lengths * weights, weights[:, _SAME] + weights
-    over = np.cumsum if causal else np.sum
-    mean = over(total, axis=0) / over(share, axis=0)
-    output.joints_relative[rows] = normalise_pose(joints, mean, "posemill21")
+    return lengths, 1 / np.maximum(variance[:, children] + variance[:, parents], _LEAST_M**2)
 
 
 _LEAST_M = 1e-3
