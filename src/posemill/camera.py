@@ -225,3 +225,13 @@ class Camera:
         k[0, 2] += (sx - 1) / 2
         k[1, 2] += (sy - 1) / 2
         return replace(self, width=width, height=height, K=k)
+
+    def mirrored(self) -> Camera:
+        """Return the camera of the picture with left and right exchanged; its place in the world is dropped.
+
+        What it sees at (X, Y, Z) is what this one sees at (-X, Y, Z): no rotation does that.
+        """
+        k, dist = self.K.copy(), self.dist.copy()
+        k[0, 2] = self.width - 1 - k[0, 2]
+        k[0, 1], dist[3] = -k[0, 1], -dist[3]
+        return replace(self, K=k, dist=dist, R=None, t=None)

@@ -404,6 +404,10 @@ def twin(
     width: int = 640,
     height: int = 480,
     seed: int = 0,
+    captured: Path | None = None,
+    clips: int = 40,
+    group: Annotated[list[str] | None, Parameter(negative="")] = None,
+    left_out: Annotated[list[str] | None, Parameter(negative="")] = None,
 ) -> None:
     """Make a synthetic subject: rendered videos with exact truth, cameras and a clip sheet.
 
@@ -419,8 +423,22 @@ def twin(
         Stature of the body, barefoot.
     width, height
         Image size in pixels.
+    captured
+        Instead of all that but duration, rate and seed: film motion capture (HDF5 with Human3.6M-17 joints in metres,
+        z up), each clip another body, room and camera.
+    clips
+        How many of it.
+    group, left_out
+        Groups of that file (train), and subjects that are not filmed; may be repeated.
     """
     from posemill.stages import twin as run
+
+    if captured is not None:
+        groups, others = tuple(group or ("train",)), tuple(left_out or ())
+        run.run_captured(
+            output, captured, clips=clips, groups=groups, left_out=others, duration_s=duration_s, fps=fps, seed=seed
+        )
+        return
 
     run.run(
         output,
@@ -503,6 +521,43 @@ def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = 
     run.run(checkpoint, output, lifter, _options(option))
 
 
+motions = App(name="motion", help="Motion capture to train and judge on.")
+app.command(motions)
+
+
+@motions.command(name="import")
+def import_(
+    files: list[Path],
+    *,
+    output: Output,
+    fps: float = 50.0,
+    group: str | None = None,
+    feet: bool = True,
+    max_speed: float = 14.0,
+    add: Path | None = None,
+) -> None:
+    """Make a motion file from motion capture: BVH, and ASF/AMC as mocap.cs.cmu.edu has it.
+
+    Parameters
+    ----------
+    files
+        BVH and AMC files with the ASF files of their subjects, or folders of them.
+    fps
+        Frame rate to write.
+    group
+        Group of all clips; default: train for the subject's own skeleton, else extra.
+    feet
+        Write heels and toes too.
+    max_speed
+        Leave clips out in which a joint moves faster, in m/s.
+    add
+        A motion file whose clips are taken over where they are not among the files.
+    """
+    from posemill.stages import motion as run
+
+    run.import_motion(files, output, fps=fps, group=group, feet=feet, max_speed_m_s=max_speed, add=add)
+
+
 benchmark = App(name="benchmark", help="Judge a method on data with an exact truth.")
 app.command(benchmark)
 
@@ -556,6 +611,79 @@ def motion(
         options=_options(option),
         source_options=_options(source_option),
     )
+
+
+noise = App(name="noise", help="How detectors err: fit it, look at it; training draws from it.")
+app.command(noise)
+
+
+@noise.command(name="fit")
+def noise_fit(
+    keypoints2d: list[Path],
+    *,
+    truth: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
+    output: Output,
+    name: str,
+    option: Annotated[
+        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
+    ] = None,
+) -> None:
+    """Fit a detector's error profile to its keypoints and the truth.
+
+    Parameters
+    ----------
+    keypoints2d
+        Files that posemill gather wrote of videos, one detector's.
+    truth
+        The truth of each (posemill twin writes one), in the same order.
+    name
+        What the profile shall be called.
+    """
+    from posemill.stages import noise as run
+
+    run.fit(keypoints2d, truth, output, name=name, card=_options(option))
+
+
+@noise.command(name="fit-mpii")
+def noise_fit_mpii(
+    predictions: Path,
+    annotations: Path,
+    *,
+    output: Output,
+    name: str,
+    like: str = "mediapipe",
+    option: Annotated[
+        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
+    ] = None,
+) -> None:
+    """Fit a detector's error profile to its predictions on annotated pictures of MPII.
+
+    Parameters
+    ----------
+    predictions, annotations
+        HDF5 with preds, and with part and scale.
+    name
+        What the profile shall be called.
+    like
+        Profile that says what pictures do not: how errors go on in time.
+    """
+    from posemill.stages import noise as run
+
+    run.fit_mpii(predictions, annotations, output, name=name, like=like, card=_options(option))
+
+
+@noise.command(name="show")
+def noise_show(profile: str) -> None:
+    """Print an error profile: one that comes with posemill (mediapipe, hourglass_mpii), or a file.
+
+    Parameters
+    ----------
+    profile
+        Its name, or a .json file.
+    """
+    from posemill.stages import noise as run
+
+    run.show(profile)
 
 
 @app.command(name="list")

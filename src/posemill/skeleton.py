@@ -99,6 +99,10 @@ _FACE_AND_LIMBS = """nose left_eye<nose right_eye<nose left_ear<left_eye right_e
     left_wrist<left_elbow right_wrist<right_elbow left_hip<left_shoulder right_hip<right_shoulder
     left_knee<left_hip right_knee<right_hip left_ankle<left_knee right_ankle<right_knee"""
 
+_LIMBS12 = """right_hip right_knee<right_hip right_ankle<right_knee left_hip<right_hip left_knee<left_hip
+    left_ankle<left_knee left_shoulder<left_hip left_elbow<left_shoulder left_wrist<left_elbow
+    right_shoulder<right_hip right_elbow<right_shoulder right_wrist<right_elbow"""
+
 JOINT_SETS: dict[str, JointSet] = {
     s.name: s
     for s in (
@@ -180,11 +184,21 @@ JOINT_SETS: dict[str, JointSet] = {
             left_heel<left_ankle right_heel<right_ankle left_big_toe<left_ankle right_big_toe<right_ankle
             left_hand<left_wrist right_hand<right_wrist""",
         ),
+        # h36m17, and where the feet touch the ground.
+        _tree(
+            "posemill21",
+            _H36M17
+            + """ left_heel<left_ankle right_heel<right_ankle left_big_toe<left_ankle right_big_toe<right_ankle""",
+        ),
         _tree(
             "limbs12",
-            """right_hip right_knee<right_hip right_ankle<right_knee left_hip<right_hip left_knee<left_hip
-            left_ankle<left_knee left_shoulder<left_hip left_elbow<left_shoulder left_wrist<left_elbow
-            right_shoulder<right_hip right_elbow<right_shoulder right_wrist<right_elbow""",
+            _LIMBS12,
+        ),
+        # What posemill's own lifter can see of a body; not every detector has the feet.
+        _tree(
+            "limbs16",
+            _LIMBS12
+            + """ left_heel<left_ankle right_heel<right_ankle left_big_toe<left_ankle right_big_toe<right_ankle""",
         ),
     )
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posemill.errors import InputError
-from posemill.formats.motion import MOTION_JOINTS, read_motion
+from posemill.formats.motion import FOOT_JOINTS, MOTION_JOINTS, read_motion
 from tests.checkpoint_fuzz import damage
 
 
@@ -92,3 +92,18 @@ def test_real_file(shared_data: Path):
     # The pelvis is the middle of the hips.
     joints = clips[0].joints
     np.testing.assert_allclose(joints[:, 0], (joints[:, 1] + joints[:, 4]) / 2, atol=1e-5)
+
+
+def test_feet_of_those_clips_that_have_them(tmp_path: Path):
+    path = write(tmp_path / "m.h5")
+    with h5py.File(path, "a") as file:
+        file["train/S1/run"] = np.ones((2, 17, 3), np.float32)
+        file.attrs["foot_joints"] = list(FOOT_JOINTS)
+        file["feet/train/S1/run"] = np.full((2, 4, 3), 0.5, np.float32)
+    clips = {clip.clip: clip for clip in read_motion(path, groups=None)}
+    assert set(clips) == {"run", "walk"} and clips["walk"].feet is None
+    np.testing.assert_array_equal(clips["run"].feet, np.full((2, 4, 3), 0.5))
+    with h5py.File(path, "a") as file:
+        file.attrs["foot_joints"] = list(FOOT_JOINTS[::-1])
+    with pytest.raises(InputError, match="foot_joints: expected left_heel right_heel"):
+        read_motion(path)

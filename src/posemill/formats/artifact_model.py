@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,17 @@ from posemill.errors import ArtifactError, expected
 from posemill.formats.schema import COORDINATES, SCHEMAS, Field, Schema
 from posemill.skeleton import joint_set
 
-__all__ = ["ID", "Artifact", "Clip", "Track", "coordinates", "first_misfit", "schema_named", "validate"]
+__all__ = [
+    "ID",
+    "Artifact",
+    "Clip",
+    "Track",
+    "coordinates",
+    "first_misfit",
+    "only_joints",
+    "schema_named",
+    "validate",
+]
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -155,6 +165,27 @@ def coordinates(joints: str) -> dict[str, tuple[str, ...]]:
     names = joint_set(joints)
     bones = tuple(names.joints[child] for _, child in names.bones)
     return {"joint": names.joints, "bone": bones, **COORDINATES}
+
+
+def only_joints(artifact: Artifact, joints: str) -> Artifact:
+    """Return an artifact of fewer joints: those of the joint set ``joints``, all of which it must have."""
+    if artifact.joint_set == joints:
+        return artifact
+    pick = joint_set(artifact.joint_set).indices(joint_set(joints).joints)
+    fields = {f.name: f.dims for f in schema_named(artifact.schema, artifact.subject).track}
+
+    def of(track: Track) -> Track:
+        arrays = {
+            name: np.take(value, pick, axis=fields[name].index("joint")) if "joint" in fields[name] else value
+            for name, value in track.arrays.items()
+        }
+        return Track(arrays, track.attrs)
+
+    clips = {
+        name: replace(clip, tracks={key: of(track) for key, track in clip.tracks.items()})
+        for name, clip in artifact.clips.items()
+    }
+    return replace(artifact, joint_set=joints, clips=clips)
 
 
 def first_misfit(derived: Artifact, source: Artifact) -> str | None:

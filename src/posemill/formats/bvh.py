@@ -23,7 +23,17 @@ from posemill.arrays import Matrix3, Points3
 from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_bytes
 
-__all__ = ["ROOT_CHANNELS", "ROTATIONS", "Bvh", "bvh_joints", "local_rotations", "read_bvh", "write_bvh"]
+__all__ = [
+    "ROOT_CHANNELS",
+    "ROTATIONS",
+    "Bvh",
+    "axis_rotation",
+    "bvh_joints",
+    "bvh_pose",
+    "local_rotations",
+    "read_bvh",
+    "write_bvh",
+]
 
 ROTATIONS = ("Zrotation", "Xrotation", "Yrotation")
 ROOT_CHANNELS = ("Xposition", "Yposition", "Zposition", *ROTATIONS)
@@ -96,7 +106,12 @@ def bvh_joints(bvh: Bvh) -> Points3:
 
     Position channels replace the offset of their node, as most readers take them.
     """
-    local = local_rotations(bvh)
+    return bvh_pose(bvh)[0]
+
+
+def bvh_pose(bvh: Bvh) -> tuple[Points3, Matrix3]:
+    """Position (T, N, 3) of every node as :func:`bvh_joints`, and its rotation (T, N, 3, 3) in the file's axes."""
+    rotation = local_rotations(bvh)
     place = np.broadcast_to(bvh.offsets, (len(bvh.motion), *bvh.offsets.shape)).copy()
     column = 0
     for node, channels in enumerate(bvh.channels):
@@ -107,9 +122,9 @@ def bvh_joints(bvh: Bvh) -> Points3:
             column += 1
     for node, parent in enumerate(bvh.parents):
         if parent >= 0:
-            place[:, node] = place[:, parent] + np.einsum("tij,tj->ti", local[:, parent], place[:, node])
-            local[:, node] = local[:, parent] @ local[:, node]
-    return place
+            place[:, node] = place[:, parent] + np.einsum("tij,tj->ti", rotation[:, parent], place[:, node])
+            rotation[:, node] = rotation[:, parent] @ rotation[:, node]
+    return place, rotation
 
 
 def write_bvh(path: Path, bvh: Bvh) -> None:

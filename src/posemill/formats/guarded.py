@@ -42,6 +42,8 @@ def read_guarded(reader: Callable[..., Found], path: Path, what: str, **argument
     ----------
     reader
         A public function of a module.
+    path
+        A file, or a folder of such files that are read together.
     what
         What the file should be, for messages: ``weights``, ``motion file``.
     arguments
@@ -86,7 +88,7 @@ def _main(module: str, reader: str, file: str, what: str, arguments: str) -> Non
     """Call the reader within limits, and print what it found."""
     path = Path(file)
     read = getattr(importlib.import_module(module), reader)
-    _limit(path.stat().st_size)
+    _limit(sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size)
     arrays: list[np.ndarray] = []
     try:
         found, arrays = read(path, **json.loads(arguments))

@@ -67,10 +67,10 @@ SCHEMAS: dict[str, Schema] = {
         Schema("keypoints2d", 1, track=_DETECTED, camera=True),
         Schema(
             "lifted3d",
-            1,
+            2,
             track=(
                 Field("joints_relative", ("time", "joint", "space"), "m", "camera", gap="valid"),
-                Field("sigma", ("time", "joint"), "m", "camera", gap="valid"),
+                Field("sigma", ("time", "joint", "space"), "m", "camera", gap="valid"),
                 Field("valid", ("time", "joint"), "1", "none", FLAG),
             ),
         ),

@@ -183,7 +183,7 @@ def _from_lifted(clip: Clip) -> PoseClip:
     joints = arrays["joints_relative"]
     return PoseClip(
         joints={"relative": joints},
-        sigma=np.broadcast_to(arrays["sigma"][..., None], joints.shape),
+        sigma=arrays["sigma"],
         sigma_frame="relative",
         frame="relative",
         **_common(clip),

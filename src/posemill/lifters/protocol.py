@@ -48,7 +48,7 @@ every joint on a plane at the root's depth::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -68,6 +68,8 @@ class LifterCard:
     ----------
     joint_set_in, joint_set_out
         Names from :mod:`posemill.skeleton`. The lift stage converts a detector's joints to the former.
+    optional_in
+        Joints of ``joint_set_in`` that a detector need not have; they come as never valid.
     channels
         What it reads per joint, e.g. ``("x", "y", "present")``.
     normaliser
@@ -88,6 +90,7 @@ class LifterCard:
 
     joint_set_in: str
     joint_set_out: str = "h36m17"
+    optional_in: tuple[str, ...] = ()
     channels: tuple[str, ...] = ("x", "y")
     normaliser: str = ""
     output_unit: str = "m"
@@ -117,6 +120,8 @@ class LiftInput:
         With the picture's intrinsics and distortion; ``intrinsics_source`` says how well they are known.
     temporal
         False: neighbouring frames have nothing to do with each other.
+    detector
+        Name of the 2D source, whose idea of where a joint is may be known; "" if nobody says.
     """
 
     keypoints: Points2
@@ -126,6 +131,7 @@ class LiftInput:
     time: Times
     camera: Camera
     temporal: bool = True
+    detector: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,21 +141,34 @@ class LiftOutput:
     Attributes
     ----------
     joints_relative
-        (T, 17, 3) in the card's unit, camera axes (x right, y down, z forward), pelvis at 0; NaN where not valid.
+        (T, J, 3) in the card's unit, camera axes (x right, y down, z forward), pelvis at 0; NaN where not valid. J are
+        the joints of the card's ``joint_set_out``, which has those of h36m17.
     sigma
-        (T, 17) standard deviation per axis in the same unit; NaN where not valid.
+        (T, J, 3) standard deviation along each axis, in the same unit, or (T, J) the same for all three; NaN where not
+        valid.
     valid
-        (T, 17) bool.
+        (T, J) bool.
     root, root_sigma
         (T, 3) m: where the pelvis is in the camera frame, and its standard deviation per axis, of lifters that answer
         that too; rows of NaN where unknown. Not stored in lifted3d: place solves the root from the keypoints.
     """
 
     joints_relative: Points3
-    sigma: PerJoint
+    sigma: PerJoint | Points3
     valid: Flags
     root: Vector3 | None = None
     root_sigma: Vector3 | None = None
+
+    @property
+    def sigma_axes(self) -> Points3:
+        """(T, J, 3) standard deviation along each axis."""
+        sigma = self.sigma if self.sigma.ndim == 3 else self.sigma[..., None]
+        return np.broadcast_to(sigma, self.joints_relative.shape)
+
+    def only(self, joints: np.ndarray) -> LiftOutput:
+        """Return the answer for some joints, by number."""
+        relative, sigma, valid = (part[:, joints] for part in (self.joints_relative, self.sigma, self.valid))
+        return replace(self, joints_relative=relative, sigma=sigma, valid=valid)
 
 
 @runtime_checkable
@@ -174,12 +193,13 @@ def check_output(output: LiftOutput, frames: int, joints: int, name: str) -> Lif
     shapes = {"joints_relative": (frames, joints, 3), "sigma": (frames, joints), "valid": (frames, joints)}
     for part, shape in shapes.items():
         got = np.shape(getattr(output, part))
-        if got != shape:
+        if got != shape and not (part == "sigma" and got == (*shape, 3)):
             raise PosemillError(expected(f"lifter {name}: {part}", shape, got))
-    finite = np.isfinite(output.joints_relative).all(-1) & np.isfinite(output.sigma)
+    sigma = output.sigma_axes
+    finite = np.isfinite(output.joints_relative).all(-1) & np.isfinite(sigma).all(-1)
     wrong = int((finite != output.valid).sum())
     gaps = ~output.valid
-    if wrong or np.isfinite(output.joints_relative[gaps]).any() or np.isfinite(output.sigma[gaps]).any():
+    if wrong or np.isfinite(output.joints_relative[gaps]).any() or np.isfinite(sigma[gaps]).any():
         raise PosemillError(
             f"lifter {name}: expected numbers where valid and NaN elsewhere, got {wrong} joints otherwise"
         )

@@ -87,7 +87,7 @@ def merge(
     time
         (T,) seconds.
     joints_relative, joint_sigma
-        (T, 17, 3) and (T, 17) as lifted, camera axes, in the lifter's unit; NaN where unknown.
+        (T, 17, 3) each, as lifted, camera axes, in the lifter's unit; NaN where unknown.
     root_camera, root_sigma
         (T, 3) m, camera frame; NaN where the person is not placed.
     lengths_m, scale
@@ -100,13 +100,14 @@ def merge(
     pose = normalise_pose(joints_relative, lengths_m)
     sigma = joint_sigma * scale
     if temporal and options.cutoff_hz is not None and len(time) > 1:
-        pose = smooth_pose(time, pose, sigma, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
+        spread = np.sqrt((sigma**2).mean(-1))
+        pose = smooth_pose(time, pose, spread, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
     joints_camera = pose + root_camera[:, None]
-    valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma) & np.isfinite(root_sigma).all(-1)[:, None]
+    valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)
     joints_camera = joints_camera + hide[..., None]
     root = root_camera + np.where(valid.any(-1), 0.0, np.nan)[:, None]
-    spread = np.sqrt(sigma[..., None] ** 2 + root_sigma[:, None] ** 2) + hide[..., None]
+    spread = np.sqrt(sigma**2 + root_sigma[:, None] ** 2) + hide[..., None]
     lifted = joints_relative * scale + root_camera[:, None]
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     contact = np.zeros((len(time), 2), dtype=bool)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from posemill.arrays import PerJoint, Points3, Times, Vector3
+from posemill.arrays import Points3, Times, Vector3
 from posemill.metrics.motion import acceleration_errors, velocity_errors
 from posemill.metrics.pose import auc, joint_errors, n_joint_errors, p_joint_errors, pck
 from posemill.metrics.protocols import protocol
@@ -47,7 +47,7 @@ class Estimate:
     time
         (T,) s.
     joints, sigma
-        (T, 17, 3) and (T, 17) relative to the pelvis, in the method's own unit.
+        (T, 17, 3) each, relative to the pelvis, in the method's own unit.
     metric
         Whether that unit is metres.
     scale
@@ -60,7 +60,7 @@ class Estimate:
 
     time: Times
     joints: Points3
-    sigma: PerJoint
+    sigma: Points3
     metric: bool
     scale: float
     root: Vector3
@@ -179,11 +179,11 @@ def _score_pose(
             put(figure(metric, alignment=alignment, of=(joint,)), errors[:, joints.index(joint)])
 
 
-def _score_sigma(tally: Tally, sized: Points3, sigma: PerJoint, truth: Points3) -> None:
+def _score_sigma(tally: Tally, sized: Points3, sigma: Points3, truth: Points3) -> None:
     """Calibration of the joints but the pelvis, which is the origin."""
     error, joints = (sized - truth)[:, 1:], _BODY.joints[1:]
-    spread = np.where(sigma[:, 1:, None] > 0, sigma[:, 1:, None], np.nan)
-    _put_sigma(tally, error, np.broadcast_to(spread, error.shape), "posemill-17", joints, SIZE_GIVEN, "")
+    spread = np.where(sigma[:, 1:] > 0, sigma[:, 1:], np.nan)
+    _put_sigma(tally, error, spread, "posemill-17", joints, SIZE_GIVEN, "")
 
 
 def _score_root(tally: Tally, root: Vector3, sigma: Vector3, truth: Vector3) -> None:

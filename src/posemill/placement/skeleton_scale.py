@@ -28,7 +28,7 @@ from posemill.arrays import PerJoint, Points3
 from posemill.errors import ClipError
 from posemill.skeleton import JOINT_SETS, bone_lengths
 
-__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "stature"]
+__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "over_axes", "stature"]
 
 _SET = JOINT_SETS["h36m17"]
 _BONES = tuple(_SET.joints[child] for _, child in _SET.bones)
@@ -69,6 +69,11 @@ class Skeleton:
 def stature(lengths: np.ndarray) -> np.ndarray:
     """Standing height, barefoot to the top of the head, of bones (..., 16); same unit."""
     return lengths @ _STATURE_WEIGHTS
+
+
+def over_axes(sigma: np.ndarray) -> np.ndarray:
+    """One standard deviation (..., J) for standard deviations along three axes (..., J, 3): their root mean square."""
+    return np.sqrt(np.mean(np.asarray(sigma, dtype=np.float64) ** 2, axis=-1))
 
 
 def fit_skeleton(

@@ -30,7 +30,7 @@ from posemill.metrics.benchmark import Estimate, Tally, score
 from posemill.metrics.benchmark_report import fill, report
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
-from posemill.placement.skeleton_scale import fit_skeleton, stature
+from posemill.placement.skeleton_scale import fit_skeleton, over_axes, stature
 from posemill.placement.translation import root_trajectory
 from posemill.plan import plan
 from posemill.progress import Ticker
@@ -162,7 +162,9 @@ def _chosen(motion: Path, group: str, subjects: tuple[str, ...]) -> list[MotionC
 
 
 def _check_joints(card: LifterCard, name: str) -> None:
-    if np.isnan(converter(_BODY, card.joint_set_in)).any() or card.joint_set_out != _BODY:
+    needed = ~np.isin(joint_set(card.joint_set_in).joints, card.optional_in)
+    told = not np.isnan(converter(_BODY, card.joint_set_in)[needed]).any()
+    if not told or not set(joint_set(_BODY).joints) <= set(joint_set(card.joint_set_out).joints):
         raise InputError(
             f"lifter {name}: motion capture has {_BODY}: expected a lifter of joints that it can give, got "
             f"{card.joint_set_in} to {card.joint_set_out}"
@@ -233,14 +235,15 @@ def _see(clip: MotionClip, method: _Method, height_m: float, view: int, seed: in
 
 def _lift(observed: Observed, time: np.ndarray, camera: Camera, method: _Method) -> LiftOutput:
     points, valid, scores, sigma = convert(observed.keypoints, _BODY, method.card.joint_set_in, sigma=observed.sigma)
-    frames, joints = len(time), len(joint_set(_BODY))
+    frames, joints = len(time), len(joint_set(method.card.joint_set_out))
     try:
-        lifted = method.lifter.lift(LiftInput(points, scores, sigma, valid, time, camera))
+        lifted = method.lifter.lift(LiftInput(points, scores, sigma, valid, time, camera, detector=method.source.NAME))
     except ClipError:
         # Nothing is known of this clip; its frames are missing from the coverage.
-        unknown = np.full((frames, joints, 3), np.nan)
-        return LiftOutput(unknown, unknown[..., 0], np.zeros((frames, joints), dtype=bool))
+        unknown = np.full((frames, len(joint_set(_BODY)), 3), np.nan)
+        return LiftOutput(unknown, unknown, np.zeros(unknown.shape[:2], dtype=bool))
     lifted = check_output(lifted, frames, joints, method.name)
+    lifted = lifted.only(joint_set(method.card.joint_set_out).indices(joint_set(_BODY).joints))
     if not method.card.ray_blind:
         return lifted
     rays = root_rays(time, observed.keypoints, _BODY, np.isfinite(observed.keypoints).all(-1), camera, temporal=True)
@@ -251,7 +254,7 @@ def _place(seen: list[_Seen], card: LifterCard, height_m: float) -> dict[str, Es
     """Size and place of one subject's clips of one view, as the stage place does it."""
     options = PlaceOptions.model_validate({})
     sigma = {"height_sigma": options.height_scale_sigma, "prior_sigma": options.lifter_scale_sigma}
-    poses, sigmas = [s.lifted.joints_relative for s in seen], [s.lifted.sigma for s in seen]
+    poses, sigmas = [s.lifted.joints_relative for s in seen], [over_axes(s.lifted.sigma_axes) for s in seen]
     try:
         skeleton = fit_skeleton(poses, sigmas, height_m=height_m, **sigma)
     except ClipError:
@@ -264,7 +267,7 @@ def _place(seen: list[_Seen], card: LifterCard, height_m: float) -> dict[str, Es
             path = root_trajectory(
                 s.time,
                 normalise_pose(s.lifted.joints_relative, skeleton.lengths_m),
-                s.lifted.sigma * skeleton.scale,
+                over_axes(s.lifted.sigma_axes) * skeleton.scale,
                 s.observed.keypoints,
                 s.observed.sigma,
                 np.isfinite(s.observed.keypoints).all(-1) & s.lifted.valid,
@@ -277,7 +280,7 @@ def _place(seen: list[_Seen], card: LifterCard, height_m: float) -> dict[str, Es
         result[s.clip] = Estimate(
             s.time,
             s.lifted.joints_relative,
-            s.lifted.sigma,
+            s.lifted.sigma_axes,
             card.output_unit == "m",
             scale,
             root,

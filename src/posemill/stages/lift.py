@@ -42,8 +42,9 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
     card: LifterCard = module.card(options) if hasattr(module, "card") else module.CARD
     _check_joints(source.joint_set, card, keypoints2d)
     lifter: Lifter = module.create(options)
+    detector = str(source.attrs.get("detector", ""))
     clips = {
-        name: _lift_clip(clip, source.joint_set, card, lifter, request.method)
+        name: _lift_clip(clip, source.joint_set, card, lifter, request.method, detector)
         for name, clip in progress(source.clips.items(), len(source.clips), f"lift {source.subject}", "clip")
     }
     artifacts.write(
@@ -60,30 +61,34 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
 
 
 def _check_joints(detected: str, card: LifterCard, path: Path) -> None:
-    lacking = np.isnan(converter(detected, card.joint_set_in)).any(1)
+    wanted = joint_set(card.joint_set_in).joints
+    lacking = np.isnan(converter(detected, card.joint_set_in)).any(1) & ~np.isin(wanted, card.optional_in)
     if lacking.any():
-        names = [joint for joint, gone in zip(joint_set(card.joint_set_in).joints, lacking, strict=True) if gone]
+        names = [joint for joint, gone in zip(wanted, lacking, strict=True) if gone]
         raise InputError(
             f"{path}: joint set {detected} cannot be converted to the lifter's {card.joint_set_in}: "
             f"it has nothing for {', '.join(names)}; choose another lifter or detector"
         )
 
 
-def _lift_clip(clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str) -> Clip:
+def _lift_clip(clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str, detector: str) -> Clip:
     if clip.status == "failed":
         return clip.failed(clip.reason)
     # No camera here: lifted3d is relative to the pelvis, and place takes the camera from keypoints2d.
     lifted = Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time)
     try:
         lifted.tracks = {
-            track_id: _lift_track(track, clip, detected, card, lifter, name) for track_id, track in clip.tracks.items()
+            track_id: _lift_track(track, clip, detected, card, lifter, name, detector)
+            for track_id, track in clip.tracks.items()
         }
     except ClipError as error:
         return clip.failed(str(error))
     return lifted
 
 
-def _lift_track(track: Track, clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str) -> Track:
+def _lift_track(
+    track: Track, clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str, detector: str
+) -> Track:
     if clip.camera is None:
         raise ClipError("lift: expected a camera, got none; gather the clip again")
     a = track.arrays
@@ -95,7 +100,7 @@ def _lift_track(track: Track, clip: Clip, detected: str, card: LifterCard, lifte
         score=a["score"].astype(np.float64),
         sigma=a["sigma"].astype(np.float64),
     )
-    lifted = lifter.lift(LiftInput(points, score, sigma, valid, clip.time, clip.camera, clip.temporal))
+    lifted = lifter.lift(LiftInput(points, score, sigma, valid, clip.time, clip.camera, clip.temporal, detector))
     lifted = check_output(lifted, len(clip.time), len(joint_set(card.joint_set_out)), name)
     return Track(_arrays(lifted), dict(track.attrs))
 
@@ -103,7 +108,7 @@ def _lift_track(track: Track, clip: Clip, detected: str, card: LifterCard, lifte
 def _arrays(lifted: LiftOutput) -> dict[str, np.ndarray]:
     return {
         "joints_relative": lifted.joints_relative.astype(np.float32),
-        "sigma": lifted.sigma.astype(np.float32),
+        "sigma": lifted.sigma_axes.astype(np.float32),
         "valid": lifted.valid,
     }
 

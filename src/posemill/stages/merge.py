@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from posemill.errors import ArtifactError, expected
-from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.formats.artifact import Artifact, Clip, Track, only_joints, read, write
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.placement.ray import root_rays, turned_to_ray
@@ -39,6 +39,7 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     paths = {"keypoints2d": keypoints2d, "lifted3d": lifted3d, "placed3d": placed3d}
     seen, lifted, placed = (read(path, schema) for schema, path in paths.items())
     _check_same(seen, lifted, placed, paths)
+    lifted = only_joints(lifted, "h36m17")
     result = Artifact(
         "merged3d",
         placed.subject,

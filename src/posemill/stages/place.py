@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from posemill.errors import ArtifactError, ClipError, expected
-from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, read, write
+from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints, read, write
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
-from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
+from posemill.placement.skeleton_scale import Skeleton, fit_skeleton, over_axes
 from posemill.placement.translation import root_trajectory
 from posemill.placement.world import world_source
 from posemill.provenance import StageRequest, record
@@ -39,6 +39,7 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
     options = PlaceOptions(**request.options)
     seen, lifted = read(keypoints2d, "keypoints2d"), read(lifted3d, "lifted3d")
     _check_pair(seen, lifted, keypoints2d, lifted3d)
+    lifted = only_joints(lifted, "h36m17")
     ray_blind = bool(lifted.attrs.get("ray_blind", False))
     skeleton, problem = _skeleton(lifted, request.sheet.get("height_m"), options)
     result = Artifact(
@@ -67,7 +68,7 @@ def _skeleton(lifted: Artifact, height_m: float | None, options: PlaceOptions) -
     """The subject's skeleton, and why the clips cannot be placed with it ("" if they can)."""
     tracks = [t for c in lifted.clips.values() for t in c.tracks.values()]
     poses = [t.arrays["joints_relative"].astype(np.float64) for t in tracks]
-    sigmas = [t.arrays["sigma"].astype(np.float64) for t in tracks]
+    sigmas = [over_axes(t.arrays["sigma"]) for t in tracks]
     sigma = {"height_sigma": options.height_scale_sigma, "prior_sigma": options.lifter_scale_sigma}
     try:
         return fit_skeleton(poses, sigmas, height_m=height_m, **sigma), ""
@@ -97,7 +98,7 @@ def _place_clip(
         path = root_trajectory(
             lifted.time,
             normalise_pose(pose, skeleton.lengths_m),
-            track.arrays["sigma"] * skeleton.scale,
+            over_axes(track.arrays["sigma"]) * skeleton.scale,
             points,
             sigma_px,
             valid & track.arrays["valid"],

@@ -1,4 +1,4 @@
-"""``posemill twin``: film the twin, and write videos, calibrations, truth and clip sheet of a subject."""
+"""``posemill twin``: film the twin, and write videos, calibrations, truth and clip sheet."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from posemill.camera import Camera
 from posemill.clips import COLUMNS
-from posemill.errors import InputError
+from posemill.errors import InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, write
 from posemill.formats.atomic import write_bytes
 from posemill.formats.calibration import write_calibration
+from posemill.formats.motion import read_motion
 from posemill.progress import progress
 from posemill.twin.body import JOINT_SET, Body, Pose
 from posemill.twin.cameras import studio
+from posemill.twin.captured import camera_before, draw_take
+from posemill.twin.mocap import from_motion
 from posemill.twin.motions import BOX, MOTIONS, animate
 from posemill.twin.render import Renderer, pyvista
 from posemill.twin.scene import box_mesh, room
@@ -26,7 +30,7 @@ from posemill.twin.shape import Shape, build
 from posemill.twin.video import write_video
 from posemill.twin.visibility import visible
 
-__all__ = ["film", "run"]
+__all__ = ["film", "run", "run_captured"]
 
 
 def run(
@@ -104,23 +108,104 @@ def run(
                 frames = film(renderer, shape, body, pose, camera, seen, box)
                 write_video(folder / f"{clip_id}.mp4", progress(frames, len(time), clip_id), fps, crf=crf)
             truth.clips[clip_id] = _truth(body, pose, camera, np.stack(seen), time, fps)
-            rows.append(
-                {
-                    "subject": subject,
-                    "clip": clip_id,
-                    "video": f"{subject}/{clip_id}.mp4",
-                    "kind": "video",
-                    "camera": name,
-                    "calibration": f"{subject}/{name}.json",
-                    "height_m": f"{height_m:g}",
-                    "fps": f"{fps:g}",
-                    "truth": f"{subject}/truth.h5",
-                }
-            )
+            rows.append(_row(subject, clip_id, name, height_m, fps))
     write(folder / "truth.h5", truth)
+    return _write_sheet(output_dir, rows)
+
+
+def run_captured(
+    output_dir: Path,
+    captured: Path,
+    *,
+    clips: int,
+    groups: Sequence[str] = ("train",),
+    left_out: Sequence[str] = (),
+    duration_s: float = 3.0,
+    fps: float = 25.0,
+    seed: int = 0,
+    crf: int = 23,
+) -> Path:
+    """Film captured motion: bodies of its own sizes and of others, in other rooms, each by a camera of its own.
+
+    Parameters
+    ----------
+    output_dir
+        As for :func:`run`; a body is a subject of one clip, N01, N02, ...
+    captured
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+    clips
+        How many.
+    groups, left_out
+        Groups of the file, and subjects in them that are not filmed.
+    seed
+        Of motions, bodies, cameras and rooms.
+
+    Returns
+    -------
+    The clip sheet's path.
+
+    Raises
+    ------
+    MissingError
+        PyVista is not installed.
+    InputError
+        The file cannot be read, or holds nobody else or nothing long enough.
+    """
+    pyvista()
+    recordings = [m for m in read_motion(captured, groups=groups) if m.subject not in left_out]
+    if not recordings or clips < 1 or not (fps > 0 and round(duration_s * fps) >= 2):
+        found = f"{len(recordings)} recordings, {clips} clips of {duration_s} s at {fps}/s"
+        raise InputError(expected("twin", "recordings, clips and at least two frames of each", found, where=captured))
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(duration_s * fps)) / fps
+    rows = []
+    for number in range(1, clips + 1):
+        subject = f"N{number:02d}"
+        take = draw_take(
+            [m.joints for m in recordings],
+            [f"{m.group}/{m.subject}" for m in recordings],
+            recordings[0].fps,
+            len(time),
+            fps,
+            rng,
+        )
+        body, pose = from_motion(take.joints, fps)
+        camera = camera_before(body.joints(pose), rng)
+        panels = room(int(rng.integers(2**31)))
+        recording = recordings[take.clip]
+        clip_id = f"{recording.group}_{recording.clip}"
+        folder = Path(output_dir) / subject
+        folder.mkdir(parents=True, exist_ok=True)
+        write_calibration(folder / "cam1.json", camera)
+        seen: list[np.ndarray] = []
+        with Renderer(camera, panels, None) as renderer:
+            frames = film(renderer, build(body), body, pose, camera, seen)
+            write_video(folder / f"{clip_id}.mp4", progress(frames, len(time), f"{subject} {clip_id}"), fps, crf=crf)
+        truth = Artifact("truth3d", subject, JOINT_SET, attrs={"height_m": body.height_m})
+        truth.clips[clip_id] = _truth(body, pose, camera, np.stack(seen), time, fps)
+        write(folder / "truth.h5", truth)
+        rows.append(_row(subject, clip_id, "cam1", body.height_m, fps))
+    return _write_sheet(output_dir, rows)
+
+
+def _row(subject: str, clip_id: str, camera: str, height_m: float, fps: float) -> dict[str, Any]:
+    return {
+        "subject": subject,
+        "clip": clip_id,
+        "video": f"{subject}/{clip_id}.mp4",
+        "kind": "video",
+        "camera": camera,
+        "calibration": f"{subject}/{camera}.json",
+        "height_m": f"{height_m:g}",
+        "fps": f"{fps:g}",
+        "truth": f"{subject}/truth.h5",
+    }
+
+
+def _write_sheet(output_dir: Path, rows: Sequence[dict[str, Any]]) -> Path:
     sheet = Path(output_dir) / "clips.tsv"
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
+    table: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
     table.writeheader()
     table.writerows(rows)
     write_bytes(sheet, text.getvalue().encode())

@@ -11,11 +11,12 @@ from posemill.anthropometry import body_length
 from posemill.camera import Camera
 from posemill.lifters.protocol import LifterCard, LiftInput
 from posemill.metrics.pose import joint_errors, p_joint_errors
-from posemill.skeleton import JOINT_SETS, convert
+from posemill.skeleton import JOINT_SETS, convert, joint_set
 from posemill.training.sequences import Windows
 
 __all__ = ["HeldOut", "measure"]
 
+_FOURTEEN = np.setdiff1d(np.arange(17), JOINT_SETS["h36m17"].indices(("spine", "neck_nose", "head_top")))
 _LIMBS = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
 
 
@@ -33,6 +34,10 @@ class HeldOut:
         (3,) share of errors within one sigma along x, y and z.
     valid
         Share of frames that were answered whole.
+    mpjpe14, p_mpjpe14
+        As above, without spine, nose and head.
+    sigma_ratio
+        (17, 3) the multiple of sigma within which 68.27 % of the errors of each joint and axis are.
     """
 
     mpjpe17: float
@@ -41,10 +46,20 @@ class HeldOut:
     axis_rms: np.ndarray
     within_sigma: np.ndarray
     valid: float
+    mpjpe14: float
+    p_mpjpe14: float
+    sigma_ratio: np.ndarray
 
 
-def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float) -> HeldOut:
-    """Lift every window as a clip of its own and compare with the truth, frames and joints alike."""
+def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detector: str = "") -> HeldOut:
+    """Lift every window as a clip of its own and compare with the truth, frames and joints alike.
+
+    Parameters
+    ----------
+    detector
+        Who the lifter is told has found the joints.
+    """
+    body = joint_set(card.joint_set_out).indices(JOINT_SETS["h36m17"].joints)
     answers, truths, sigmas = [], [], []
     frames = windows.keypoints.shape[1]
     for i in range(len(windows.keypoints)):
@@ -52,15 +67,15 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float) -> Held
         camera = Camera.from_focal(width, height, float(windows.focal_px[i]), source="calibration", sigma=0.0)
         points, valid, score, _ = convert(windows.keypoints[i], "h36m17", card.joint_set_in)
         sigma = np.full(valid.shape, 0.01 * windows.stature_px[i])
-        clip = LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1)
+        clip = LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1, detector)
         truth = windows.relative[i]
-        lifted = lifter.lift(clip)
+        lifted = lifter.lift(clip).only(body)
         answer = lifted.joints_relative
         known = np.isfinite(answer).all((-1, -2))
         # One picture does not tell a person's size.
         size = body_length(truth).mean() / body_length(answer[known]).mean() if known.any() else np.nan
         answers.append(answer * size)
-        sigmas.append(lifted.sigma * size)
+        sigmas.append(lifted.sigma_axes * size)
         truths.append(truth)
     pred, true, sigma = np.concatenate(answers), np.concatenate(truths), np.concatenate(sigmas)
     known = np.isfinite(pred).all((-1, -2))
@@ -71,6 +86,9 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float) -> Held
         float(p_joint_errors(pred, true).mean()),
         float(p_joint_errors(pred[:, _LIMBS], true[:, _LIMBS]).mean()),
         np.sqrt((error**2).mean((0, 2))),
-        (np.abs(error[:, 1:]) <= sigma[:, 1:, None]).mean((0, 1)),
+        (np.abs(error[:, 1:]) <= sigma[:, 1:]).mean((0, 1)),
         float(known.mean()),
+        float(joint_errors(pred, true, root=0)[:, _FOURTEEN].mean()),
+        float(p_joint_errors(pred[:, _FOURTEEN], true[:, _FOURTEEN]).mean()),
+        np.quantile(np.abs(error) / np.maximum(sigma, 1e-9), 0.6827, axis=0),
     )

@@ -26,12 +26,19 @@ DAMAGE = (
     MemoryError,
     RuntimeError,
     OverflowError,
+    # A seek to where no file reaches.
+    OSError,
 )
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path, what: str = "weights") -> Iterator[zipfile.ZipFile]:
     """Open an archive; whatever is wrong inside becomes one line.
+
+    Parameters
+    ----------
+    what
+        What the file should be, for messages.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except DAMAGE as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(expected("weights", "a whole zip archive", text, where=path)) from None
+        raise InputError(expected(what, "a whole zip archive", text, where=path)) from None
 
 
 def check_sizes(path: Path, members: list[zipfile.ZipInfo], *, growth: int) -> None:

@@ -9,7 +9,7 @@ from posemill.errors import InputError
 
 __all__ = ["TRAINED", "run"]
 
-TRAINED = ("linear", "temporal", "seq2seq", "gan", "repnet", "video_gan", "dstformer", "agformer")
+TRAINED = ("posemill", "linear", "temporal", "seq2seq", "gan", "repnet", "video_gan", "dstformer", "agformer")
 """Lifters that can be trained."""
 
 
@@ -27,6 +27,10 @@ def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[s
         from posemill.stages.train import linear
 
         linear.run(motion, output, seed, options or {})
+    elif name == "posemill":
+        from posemill.stages.train import posemill
+
+        posemill.run(motion, output, seed, options or {})
     else:
         from posemill.stages.train import windows
 
