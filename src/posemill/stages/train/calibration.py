@@ -37,12 +37,12 @@ def calibrate(weights: Path, split: MotionSplit, count: int) -> np.ndarray:
     """
     from posemill.networks.posemill import JOINTS_OUT
 
-    logs = [
-        np.log(_measure(weights, split.held_out[subject], source, count, 2000 + i).sigma_ratio[1:])
+    ratios = [
+        _measure(weights, split.held_out[subject], source, count, 2000 + i).sigma_ratios[:, 1:]
         for i, subject in enumerate(_calibrated(split))
         for source in SOURCES
     ]
-    body = np.exp(np.mean(logs, axis=0))
+    body = np.quantile(np.concatenate(ratios), 0.6827, axis=0)
     ankles = body[[5, 2]]  # left, right: joints 6 and 3 of h36m17
     return np.concatenate([body, ankles, ankles])[:JOINTS_OUT]
 
