@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from posemill.anthropometry import body_length
+from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.camera import Camera
 from posemill.lifters.protocol import LifterCard, LiftInput
 from posemill.metrics.pose import joint_errors, p_joint_errors
@@ -60,7 +60,7 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detecto
         Who the lifter is told has found the joints.
     """
     body = joint_set(card.joint_set_out).indices(JOINT_SETS["h36m17"].joints)
-    answers, truths, sigmas = [], [], []
+    answers, truths, ratios = [], [], []
     frames = windows.keypoints.shape[1]
     for i in range(len(windows.keypoints)):
         width, height = (int(v) for v in windows.size[i])
@@ -75,20 +75,23 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detecto
         # One picture does not tell a person's size.
         size = body_length(truth).mean() / body_length(answer[known]).mean() if known.any() else np.nan
         answers.append(answer * size)
-        sigmas.append(lifted.sigma_axes * size)
+        # Sigma is of the answer as it is, of a standard body: that its own size is a little off is an error too.
+        taught = body_length(truth).mean() / STANDARD_LENGTH_M
+        ratios.append(np.abs(answer - truth / taught) / np.maximum(lifted.sigma_axes, 1e-9))
         truths.append(truth)
-    pred, true, sigma = np.concatenate(answers), np.concatenate(truths), np.concatenate(sigmas)
+    pred, true = np.concatenate(answers), np.concatenate(truths)
     known = np.isfinite(pred).all((-1, -2))
-    pred, true, sigma = pred[known], true[known], sigma[known]
+    pred, true = pred[known], true[known]
+    ratio = np.concatenate(ratios)[known].astype(np.float32)
     error = pred - true
     return HeldOut(
         float(joint_errors(pred, true, root=0).mean()),
         float(p_joint_errors(pred, true).mean()),
         float(p_joint_errors(pred[:, _LIMBS], true[:, _LIMBS]).mean()),
         np.sqrt((error**2).mean((0, 2))),
-        (np.abs(error[:, 1:]) <= sigma[:, 1:]).mean((0, 1)),
+        (ratio[:, 1:] <= 1).mean((0, 1)),
         float(known.mean()),
         float(joint_errors(pred, true, root=0)[:, _FOURTEEN].mean()),
         float(p_joint_errors(pred[:, _FOURTEEN], true[:, _FOURTEEN]).mean()),
-        (np.abs(error) / np.maximum(sigma, 1e-9)).astype(np.float32),
+        ratio,
     )
