@@ -95,7 +95,8 @@ class Recorded:
         chosen = rng.choice(len(self._length), size=count, p=self._length / self._length.sum())
         step = np.ones(count)
         if self._frame_rate is not None:
-            drawn = self._fps[chosen] / np.exp(rng.uniform(*np.log(self._frame_rate), count))
+            low, high = np.log(self._frame_rate)
+            drawn = self._fps[chosen] / np.exp(rng.uniform(low, high, count))
             step = np.where(np.isfinite(drawn), drawn, 1.0)
         last = self._length[chosen] - 1
         start = rng.uniform(0, 1, count) * np.maximum(last - step * (frames - 1), 0)
@@ -136,7 +137,9 @@ def _runs(clip: TrainingClip, see_3d: bool, need_camera: bool) -> list[_Run]:
         r = _LEVEL if camera.R is None else camera.R
         plane = clip.plane
     pixels = np.where(clip.valid[..., None], plane, np.nan) * focal + (size - 1) / 2
-    parts = [pixels, np.where(known[..., None], joints, np.nan)] if see_3d and known is not None else [pixels]
+    parts = [pixels]
+    if see_3d and joints is not None and known is not None:
+        parts.append(np.where(known[..., None], joints, np.nan))
     longest = 0 if clip.fps is None else int(_GAP_S * clip.fps)
     values, whole = _filled(np.concatenate(parts, axis=-1), longest)
     # All joints in one place are no pose.
