@@ -243,6 +243,11 @@ def test_options_that_do_not_belong_together(motion: Path, human36m: Path, tmp_p
         (human36m, {"dataset_2d": "x.npz"}, "x.npz: dataset: expected an npz file, got no file"),
         (motion.parent, {}, "dataset_layout: expected one of videopose3d, .* got none that shows"),
         (path, {"dataset_layout": "coco"}, "dataset_layout"),
+        (
+            path,
+            {"dataset_subjects": ["S1"]},
+            "dataset_subjects: expected none for stills of nobody in particular, got S1",
+        ),
     ):
         with pytest.raises(InputError, match=text) as caught:
             trained(motion, tmp_path, "gan", dataset, **options)

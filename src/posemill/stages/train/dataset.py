@@ -141,6 +141,9 @@ def read_dataset(options: DatasetOptions) -> Dataset | None:
         chosen = {r.subject for r in recordings if r.subject not in _TEST_SUBJECTS.get(r.dataset, ())}
     else:
         chosen = set(options.dataset_subjects)
+    if options.dataset_subjects is not None and known == [""]:
+        got = ", ".join(options.dataset_subjects)
+        raise InputError(expected("dataset_subjects", "none for stills of nobody in particular", got, where=path))
     if not chosen or not chosen <= set(known):
         got = ", ".join(sorted(chosen - set(known))) or f"none but those measured on ({', '.join(known)})"
         raise InputError(expected("dataset_subjects", f"some of {', '.join(known)}", got, where=path))
@@ -152,7 +155,7 @@ def read_dataset(options: DatasetOptions) -> Dataset | None:
         "files": files,
         "clips": len(kept),
         "frames": sum(r.frames for r in kept),
-        "subjects": sorted(chosen),
+        "subjects": sorted(chosen - {""}),
         "subjects_left_out": [subject for subject in known if subject not in chosen],
     }
     return Dataset(path, kept, card)
