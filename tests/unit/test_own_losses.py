@@ -17,6 +17,7 @@ from posemill.training.adversarial import facing_term
 from posemill.training.engine import Running, run
 from posemill.training.linear import LinearTraining
 from posemill.training.linear import Schedule as LinearSchedule
+from posemill.training.sequences import Captured
 from posemill.training.supervised import Critic, Recipe, Schedule, Supervised
 from posemill.training.weak import REPROJECTION
 from tests.unit.test_training import BASE, library, walking  # noqa: F401 - a fixture
@@ -127,13 +128,13 @@ def test_paper_presets_learn(name: str):
         recipe = recipe.sized({**recipe.network, "dropout": 0.0})
     steps = 150 if name == "gan" else 60
     schedule = replace(recipe.schedule, steps=steps, batch=16, pool=64, passes=40, learning_rate=5e-3)
-    before, after = last(Supervised(recipe, [walking()], FPS, schedule), steps, "loss")
+    before, after = last(Supervised(recipe, Captured([walking()], FPS), schedule), steps, "loss")
     assert after["loss"] < 0.8 * before["loss"]
 
 
 def test_schedules_go_by_the_share_that_is_done():
     recipe = small("temporal", "paper")
-    training = Supervised(recipe, [walking()], FPS, replace(recipe.schedule, steps=10, batch=8, pool=16))
+    training = Supervised(recipe, Captured([walking()], FPS), replace(recipe.schedule, steps=10, batch=8, pool=16))
     run(training)
     (group,) = training.optimisers["network"].param_groups
     assert group["lr"] == pytest.approx(1e-3 * 0.95**80)
@@ -204,7 +205,7 @@ def test_cards_say_what_was_seen():
 
 def test_weak_trainings_never_pair():
     training, _ = own("repnet", "weak", 4)
-    training._poses = [c * 0 + walking(30, 9)[:1] for c in training._poses]  # pyright: ignore
+    training._poses = Captured([walking(30, 9)[:1].repeat(30, 0)], FPS)  # pyright: ignore
     pool = training.pool(0)
     real = pool["real"].reshape(len(pool["real"]), 3, 16)
     # One motionless body: whatever was seen, the critic is shown that body and its mirror image alone.

@@ -60,7 +60,7 @@ def test_frame_rate(clips):
     (clip, *_) = clips
     moved = [
         np.linalg.norm(np.diff(w.joints_camera[:, :, 0], axis=1), axis=-1).mean()
-        for w in (Recorded([clip]).draw(200, 4, np.random.default_rng(2), frame_rate=(f, f)) for f in (50.0, 25.0))
+        for w in (Recorded([clip], frame_rate=(f, f)).draw(200, 4, np.random.default_rng(2)) for f in (50.0, 25.0))
     ]
     assert moved[1] / moved[0] == pytest.approx(2, rel=0.05)
 
@@ -92,6 +92,24 @@ def test_stills_are_single_frames(clips):
     (clip, *_) = clips
     windows = Recorded([replace(clip, fps=None)]).draw(20, 3, np.random.default_rng(4))
     np.testing.assert_array_equal(windows.joints_camera, np.repeat(windows.joints_camera[:, :1], 3, axis=1))
+
+
+def test_windows_of_2d_alone_have_no_3d(clips):
+    (clip, *_) = clips
+    unknown = replace(clip, joints_camera=None, known=None, camera=None)
+    with pytest.raises(InputError, match="frames with 17 joints in 2D and a camera, got none"):
+        Recorded([unknown], see_3d=False)
+    known = Recorded([clip], see_3d=False).draw(50, 9, np.random.default_rng(5))
+    same = Recorded([clip]).draw(50, 9, np.random.default_rng(5))
+    np.testing.assert_array_equal(known.keypoints, same.keypoints)
+    assert np.isnan(known.joints_camera).all() and np.isfinite(same.joints_camera).all()
+    # Before an unknown camera the pose in the picture is left, in the middle.
+    far = Recorded([unknown], see_3d=False, need_camera=False).draw(50, 1, np.random.default_rng(6))
+    np.testing.assert_allclose(far.keypoints[:, :, 0], 500)
+    pose = normalised_poses([unknown])
+    for drawn in RECIPES["gan"].prepare(far, {})["inputs"].reshape(50, 17, 2):
+        both = np.stack([drawn, drawn[SET.flip_permutation, :] * (-1, 1)])
+        assert np.abs(both[:, None] - pose).max((2, 3)).min() < 1e-4
 
 
 def test_normalised_poses():

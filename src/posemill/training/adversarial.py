@@ -12,17 +12,14 @@ Locations", arXiv:1803.08244, 2018.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from posemill.networks.gan import image_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.engine import Arrays, Training, step_optimiser
 from posemill.training.recipes import turned
-from posemill.training.sequences import Windows, draw_windows
-from posemill.training.supervised import Recipe, Schedule, begin_with, noise_of
+from posemill.training.sequences import Source, Windows
+from posemill.training.supervised import Recipe, Schedule, begin_with
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +39,9 @@ class Adversarial(Training):
     Parameters
     ----------
     seen
-        Motion of which only windows of 2D are seen; each clip (T, 17, 3) metres, z up.
+        What only 2D is seen of.
     poses
-        Motion that poses are taken from for the critic: never those of ``seen``, where they are of other people.
+        What poses are taken from for the critic: never those of ``seen``, where they are of other people.
     start
         Tensors of a weights file of the generator to begin with.
 
@@ -57,9 +54,8 @@ class Adversarial(Training):
     def __init__(
         self,
         recipe: Recipe,
-        seen: Sequence[np.ndarray],
-        poses: Sequence[np.ndarray],
-        fps: float,
+        seen: Source,
+        poses: Source,
         schedule: Schedule,
         *,
         start: Arrays | None = None,
@@ -69,7 +65,7 @@ class Adversarial(Training):
             seed=schedule.seed, steps=schedule.steps, batch=schedule.batch, pool_rows=rows, passes=schedule.passes
         )
         self.recipe, self.schedule = recipe, schedule
-        self._seen, self._poses, self._fps, self._noise = seen, poses, fps, noise_of(schedule)
+        self._seen, self._poses = seen, poses
         self.network = recipe.build(**recipe.network).to(self.device)
         if start is not None:
             begin_with(self.network, start)
@@ -78,11 +74,8 @@ class Adversarial(Training):
     def windows(self, index: int) -> tuple[Windows, Windows]:
         """Draw as many windows of what is seen as single frames of what poses are taken from."""
         rng = self.rng(index)
-        drawn = [
-            draw_windows(clips, self._fps, self.pool_rows, frames, rng, noise=self._noise)
-            for clips, frames in ((self._seen, self.recipe.frames), (self._poses, 1))
-        ]
-        return drawn[0], drawn[1]
+        seen = self._seen.draw(self.pool_rows, self.recipe.frames, rng)
+        return seen, self._poses.draw(self.pool_rows, 1, rng)
 
 
 class Unsupervised(Adversarial):

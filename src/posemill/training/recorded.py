@@ -2,7 +2,8 @@
 
 A recording has its own camera, its own (often detected) 2D and its 3D in the camera frame. Its lens is divided out: a
 window's pixels are those of the camera without distortion, with square pixels and the principal point in the middle,
-which is how :class:`~posemill.training.sequences.Windows` sees all cameras.
+which is how :class:`~posemill.training.sequences.Windows` sees all cameras. A person before an unknown camera is seen
+from far away, in the middle of the picture: what is left is the shape of the pose in the image.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ _GAP_S = 0.25
 # World z up to a level camera that looks along y, where a dataset does not say how its cameras stand.
 _LEVEL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 _MIRROR = np.diag([-1.0, 1, 1])
+# A focal length and a picture, px, for a person seen from so far away that there is no perspective.
+_FAR_PX, _FAR_SIZE = 1e6, (1001.0, 1001.0)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Neighbouring frames in which every joint is known, in 2D and 3D."""
+    """Neighbouring frames in which every joint is known: pixels and, where 3D is seen, metres (T, 17, 2 or 5)."""
 
     fps: float | None
-    pixels: np.ndarray
-    joints: np.ndarray
+    values: np.ndarray
     size: np.ndarray
     focal_px: float
     R: np.ndarray
@@ -44,48 +46,67 @@ class Recorded:
 
     Gaps of up to 0.25 s in a joint are filled linearly; frames of longer ones are left out.
 
+    Parameters
+    ----------
+    frame_rate
+        Range of the rate at which a window's frames follow each other; None: each recording's own. Stills have none: a
+        window holds one.
+    see_3d
+        False: the 3D is not looked at, and that of the windows is NaN.
+    need_camera
+        False: recordings before unknown cameras serve too, as seen from far away. Needed where 3D is seen.
+
     Raises
     ------
     InputError
-        No frame with all joints, a camera and 3D is left.
+        No frame with all joints and what is needed is left.
     """
 
-    def __init__(self, clips: Sequence[TrainingClip]) -> None:
-        self._runs = [run for clip in clips for run in _runs(clip)]
-        if not self._runs:
-            raise InputError(expected("dataset", "frames with 17 joints in 2D and 3D and a camera", "none"))
+    def __init__(
+        self,
+        clips: Sequence[TrainingClip],
+        *,
+        frame_rate: tuple[float, float] | None = None,
+        see_3d: bool = True,
+        need_camera: bool = True,
+    ) -> None:
+        runs = [run for clip in clips for run in _runs(clip, see_3d, need_camera or see_3d)]
+        if not runs:
+            what = " and 3D" * see_3d + " and a camera" * (need_camera or see_3d)
+            raise InputError(expected("dataset", f"frames with 17 joints in 2D{what}", "none"))
+        self._frame_rate, self._see_3d = frame_rate, see_3d
+        self._length = np.array([len(run.values) for run in runs])
+        self._start = np.cumsum(self._length) - self._length
+        self._values = np.concatenate([run.values for run in runs])
+        self._fps = np.array([np.nan if run.fps is None else run.fps for run in runs])
+        self._size, self._focal = np.stack([run.size for run in runs]), np.array([run.focal_px for run in runs])
+        self._R = np.stack([run.R for run in runs])
 
     @property
     def frames(self) -> int:
         """How many can be drawn from."""
-        return sum(len(run.joints) for run in self._runs)
+        return len(self._values)
 
-    def draw(
-        self, count: int, frames: int, rng: np.random.Generator, *, frame_rate: tuple[float, float] | None = None
-    ) -> Windows:
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> Windows:
         """Draw windows: a recording, a stretch of it, a frame rate, mirrored or not.
 
-        Parameters
-        ----------
-        frames
-            Frames per window. A stretch that is longer than its recording holds the recording's ends.
-        frame_rate
-            Range of the rate at which the window's frames follow each other; None: each recording's own.
+        A stretch that is longer than its recording holds the recording's ends.
         """
-        chosen = self._choice(count, rng)
-        first = self._runs[0]
-        pixels, joints = np.empty((count, frames, 17, 2)), np.empty((count, frames, 17, 3))
-        size, focal, r = np.empty((count, 2)), np.empty(count), np.empty((count, *first.R.shape))
-        for i, run in enumerate(self._runs[c] for c in chosen):
-            step = 1.0
-            if frame_rate is not None and run.fps is not None:
-                step = run.fps / np.exp(rng.uniform(*np.log(frame_rate)))
-            last = len(run.joints) - 1
-            at = np.minimum(rng.uniform(0, max(last - step * (frames - 1), 0)) + step * np.arange(frames), last)
-            if step == 1.0:
-                at = np.minimum(np.floor(at[0]) + np.arange(frames), last)
-            pixels[i], joints[i] = _between(run.pixels, at), _between(run.joints, at)
-            size[i], focal[i], r[i] = run.size, run.focal_px, run.R
+        chosen = rng.choice(len(self._length), size=count, p=self._length / self._length.sum())
+        step = np.ones(count)
+        if self._frame_rate is not None:
+            low, high = np.log(self._frame_rate)
+            drawn = self._fps[chosen] / np.exp(rng.uniform(low, high, count))
+            step = np.where(np.isfinite(drawn), drawn, 1.0)
+        last = self._length[chosen] - 1
+        start = rng.uniform(0, 1, count) * np.maximum(last - step * (frames - 1), 0)
+        # Whole frames stay as they are.
+        start = np.where(step == 1, np.round(start), start)
+        at = np.minimum(start[:, None] + step[:, None] * np.arange(frames), last[:, None])
+        values = self._between(self._start[chosen], at, last)
+        pixels = values[..., :2]
+        joints = values[..., 2:] if self._see_3d else np.full((count, frames, 17, 3), np.nan)
+        size, focal, r = self._size[chosen], self._focal[chosen], self._R[chosen]
         mirrored = rng.random(count) < 0.5
         width = (size[mirrored, 0] - 1)[:, None, None]
         pixels[mirrored] = pixels[mirrored][:, :, _FLIP]
@@ -95,30 +116,44 @@ class Recorded:
         exact = joints[..., :2] / joints[..., 2:] * focal[:, None, None, None] + ((size - 1) / 2)[:, None, None]
         return Windows(joints, pixels, exact, size, focal, r)
 
-    def _choice(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        lengths = np.array([len(run.joints) for run in self._runs], dtype=np.float64)
-        return rng.choice(len(self._runs), size=count, p=lengths / lengths.sum())
+    def _between(self, start: np.ndarray, at: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Linear interpolation at fractional frames (N, T) of recordings; (N, T, 17, 2 or 5)."""
+        low = np.floor(at).astype(int)
+        share = (at - low)[..., None, None]
+        first = start[:, None]
+        high = self._values[first + np.minimum(low + 1, last[:, None])]
+        return self._values[first + low] * (1 - share) + high * share
 
 
-def _runs(clip: TrainingClip) -> list[_Run]:
+def _runs(clip: TrainingClip, see_3d: bool, need_camera: bool) -> list[_Run]:
     camera, joints, known = clip.camera, clip.joints_camera, clip.known
-    if camera is None or joints is None or known is None:
+    if (camera is None and need_camera) or (see_3d and (joints is None or known is None)):
         return []
-    plane = np.where(clip.valid[..., None], clip.plane, np.nan)
-    both = np.concatenate([plane, np.where(known[..., None], joints, np.nan)], axis=-1)
+    if camera is None:
+        size, focal, r = np.array(_FAR_SIZE), _FAR_PX, _LEVEL
+        plane = (clip.keypoints - clip.keypoints[:, :1]) / _FAR_PX
+    else:
+        size, focal = np.array([camera.width, camera.height], dtype=np.float64), camera.focal_px
+        r = _LEVEL if camera.R is None else camera.R
+        plane = clip.plane
+    pixels = np.where(clip.valid[..., None], plane, np.nan) * focal + (size - 1) / 2
+    parts = [pixels]
+    if see_3d and joints is not None and known is not None:
+        parts.append(np.where(known[..., None], joints, np.nan))
     longest = 0 if clip.fps is None else int(_GAP_S * clip.fps)
-    filled, whole = _filled(both, longest)
-    # Behind the camera, or beyond what its lens shows.
-    whole &= filled[..., 4].min(axis=1, initial=np.inf) > 0
+    values, whole = _filled(np.concatenate(parts, axis=-1), longest)
+    # All joints in one place are no pose.
+    whole &= np.ptp(values[..., :2], axis=1).max(-1, initial=0) > 0
+    if see_3d:
+        # Behind the camera, or beyond what its lens shows.
+        whole &= values[..., 4].min(axis=1, initial=np.inf) > 0
     edges = np.flatnonzero(np.diff(np.concatenate([[0], whole.astype(np.int8), [0]])))
-    size = np.array([camera.width, camera.height], dtype=np.float64)
-    pixels = filled[..., :2] * camera.focal_px + (size - 1) / 2
-    r = _LEVEL if camera.R is None else camera.R
     spans = zip(edges[::2], edges[1::2], strict=True)
     if clip.fps is None:
         # Stills are not each other's neighbours.
-        spans = ((i, i + 1) for a, b in zip(edges[::2], edges[1::2], strict=True) for i in range(a, b))
-    return [_Run(clip.fps, pixels[a:b], filled[a:b, :, 2:], size, camera.focal_px, r) for a, b in spans]
+        spans = ((i, i + 1) for i in np.flatnonzero(whole))
+    values = values.astype(np.float32)
+    return [_Run(clip.fps, values[a:b], size, focal, r) for a, b in spans]
 
 
 def _filled(values: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,14 +174,6 @@ def _filled(values: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
             out[:, joint, axis] = np.interp(frames, at, values[at, joint, axis])
         whole &= ok
     return out, whole
-
-
-def _between(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Linear interpolation of (T, ...) at fractional frames."""
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(values) - 1)
-    share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-    return values[low] * (1 - share) + values[high] * share
 
 
 def normalised_poses(clips: Sequence[TrainingClip]) -> np.ndarray:

@@ -11,7 +11,6 @@ semi-supervised training", CVPR 2019, section 4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ import numpy as np
 from posemill.skeleton import JOINT_SETS
 from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.recipes import SCREEN
-from posemill.training.sequences import Windows, draw_windows
-from posemill.training.supervised import Recipe, Schedule, begin_with, noise_of, with_matrix_convolutions
+from posemill.training.sequences import Source
+from posemill.training.supervised import Recipe, Schedule, begin_with, with_matrix_convolutions
 
 __all__ = ["SemiSupervised"]
 
@@ -36,7 +35,7 @@ class SemiSupervised(Training):
     recipe
         Of ``temporal``.
     labelled, unlabelled
-        Motion whose 3D is seen, and motion of which only windows of 2D are; each clip (T, 17, 3) metres, z up.
+        What 3D is seen of, and what only 2D is seen of.
     start
         Tensors of a weights file of the pose network to begin with.
     projection
@@ -51,9 +50,8 @@ class SemiSupervised(Training):
     def __init__(
         self,
         recipe: Recipe,
-        labelled: Sequence[np.ndarray],
-        unlabelled: Sequence[np.ndarray],
-        fps: float,
+        labelled: Source,
+        unlabelled: Source,
         schedule: Schedule,
         *,
         start: Arrays | None = None,
@@ -65,7 +63,7 @@ class SemiSupervised(Training):
         super().__init__(
             seed=schedule.seed, steps=schedule.steps, batch=schedule.batch, pool_rows=rows, passes=schedule.passes
         )
-        self._recipe, self._fps, self._noise = recipe, fps, noise_of(schedule)
+        self._recipe = recipe
         self._labelled, self._unlabelled, self._projection = labelled, unlabelled, projection
         self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
         root = with_matrix_convolutions(recipe.build(**recipe.network, joints_out=1)).to(self.device)
@@ -78,7 +76,9 @@ class SemiSupervised(Training):
     def pool(self, index: int) -> Arrays:
         """Draw as many windows of either kind."""
         rng = self.rng(index)
-        labelled, unlabelled = (self._windows(clips, rng) for clips in (self._labelled, self._unlabelled))
+        labelled, unlabelled = (
+            source.draw(self.pool_rows, self._recipe.frames, rng) for source in (self._labelled, self._unlabelled)
+        )
         middle = labelled.keypoints.shape[1] // 2
         size = np.linalg.norm(labelled.standard[:, middle, 1:], axis=-1).sum(-1)
         size /= np.linalg.norm(labelled.relative[:, middle, 1:], axis=-1).sum(-1)
@@ -115,6 +115,3 @@ class SemiSupervised(Training):
         loss = torch.stack(list(used.values())).sum()
         step_optimiser(loss, self.optimisers["both"], self.schedulers["both"], clip_norm=self._recipe.clip_norm)
         return losses
-
-    def _windows(self, clips: Sequence[np.ndarray], rng: np.random.Generator) -> Windows:
-        return draw_windows(clips, self._fps, self.pool_rows, self._recipe.frames, rng, noise=self._noise)

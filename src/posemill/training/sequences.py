@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.noise import NoiseLevels, image_noise
 from posemill.training.virtual_cameras import CameraRange, view
 
-__all__ = ["Windows", "draw_windows"]
+__all__ = ["FRAME_RATE", "Captured", "Source", "Windows", "draw_windows"]
 
 _SET = JOINT_SETS["h36m17"]
 _FLIP = _SET.flip_permutation
 _HIPS, _SHOULDERS = ((_SET.index(f"left_{j}"), _SET.index(f"right_{j}")) for j in ("hip", "shoulder"))
 _STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
+FRAME_RATE = (24.0, 60.0)
+"""Rates, frames per second, at which the frames of a window follow each other in training."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Windows:
     Attributes
     ----------
     joints_camera
-        (N, T, 17, 3) metres, camera frame.
+        (N, T, 17, 3) metres, camera frame; NaN where windows of 2D alone are drawn.
     keypoints
         (N, T, 17, 2) px as a detector would give them, and ``exact`` the same without its errors.
     size, focal_px
@@ -65,6 +68,33 @@ class Windows:
         return self.relative * (STANDARD_LENGTH_M / size)[:, None, None, None]
 
 
+class Source(Protocol):
+    """What a training draws its windows from."""
+
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> Windows:
+        """Draw ``count`` windows of ``frames`` frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Motion capture through virtual cameras.
+
+    Attributes
+    ----------
+    clips, fps, noise
+        As :func:`draw_windows` takes them.
+    """
+
+    clips: Sequence[np.ndarray]
+    fps: float
+    noise: NoiseLevels | None = None
+
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> Windows:
+        """Draw windows of bodies of all sizes before cameras of all kinds."""
+        return draw_windows(self.clips, self.fps, count, frames, rng, noise=self.noise)
+
+
 def draw_windows(
     clips: Sequence[np.ndarray],
     fps: float,
@@ -72,7 +102,7 @@ def draw_windows(
     frames: int,
     rng: np.random.Generator,
     *,
-    frame_rate: tuple[float, float] = (24.0, 60.0),
+    frame_rate: tuple[float, float] = FRAME_RATE,
     noise: NoiseLevels | None = None,
     cameras: CameraRange | None = None,
 ) -> Windows:

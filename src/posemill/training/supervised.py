@@ -17,7 +17,7 @@ import numpy as np
 from posemill.formats.weights import check_tensors
 from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
 from posemill.training.noise import NoiseLevels
-from posemill.training.sequences import Windows, draw_windows
+from posemill.training.sequences import Captured, Source, Windows
 
 __all__ = [
     "Arrays",
@@ -150,12 +150,12 @@ class Recipe:
 
 
 class Supervised(Training):
-    """A recipe on windows of motion capture, as the one loop wants it.
+    """A recipe on windows with 3D, as the one loop wants it.
 
     Parameters
     ----------
-    clips
-        Motion to learn from, each (T, 17, 3) metres, z up, at ``fps``.
+    source
+        What to learn from.
     start
         Tensors of a weights file of the same network to begin with, the recipe's constants among them.
 
@@ -173,8 +173,7 @@ class Supervised(Training):
     def __init__(
         self,
         recipe: Recipe,
-        clips: Sequence[np.ndarray],
-        fps: float,
+        source: Source,
         schedule: Schedule,
         *,
         start: Arrays | None = None,
@@ -187,7 +186,7 @@ class Supervised(Training):
             pool_rows=rows,
             passes=schedule.passes,
         )
-        self._recipe, self._clips, self._fps, self._noise = recipe, clips, fps, noise_of(schedule)
+        self._recipe, self._source = recipe, source
         self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
         self.extras = recipe.constants(self._windows(self.rng(0, 1)))
         if start is not None:
@@ -211,7 +210,7 @@ class Supervised(Training):
         return {"loss": loss}
 
     def _windows(self, rng: np.random.Generator) -> Windows:
-        return draw_windows(self._clips, self._fps, self.pool_rows, self._recipe.frames, rng, noise=self._noise)
+        return self._source.draw(self.pool_rows, self._recipe.frames, rng)
 
 
 def train_recipe(
@@ -226,10 +225,12 @@ def train_recipe(
 
     Parameters
     ----------
+    clips
+        Motion to learn from, each (T, 17, 3) metres, z up, at ``fps``.
     report
         Called after each step with its loss.
     """
-    training = Supervised(recipe, clips, fps, schedule)
+    training = Supervised(recipe, Captured(clips, fps, noise_of(schedule)), schedule)
     run(training, running=Running(log_every=1), report=lambda done, scalars: report(scalars["loss"]))
     return training.network.cpu(), training.extras
 

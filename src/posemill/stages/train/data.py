@@ -28,7 +28,9 @@ class TrainOptions(RunOptions, extra="forbid"):
         tuple[str, ...], Field(description="Subjects of the first group never trained on: validation")
     ] = ("S007", "S011", "S026", "S080", "S094")
     weights_terms: Annotated[str, Field(description="Terms of the weights, for their card")] = "as their data allow"
-    data_terms: Annotated[str, Field(description="Terms of the motion, for the card")] = "not stated at training"
+    data_terms: Annotated[str, Field(description="Terms of what is learnt from, for the card")] = (
+        "not stated at training"
+    )
     threads: Annotated[int, Field(ge=1, description="CPU threads; part of what decides the bytes")] = 1
     start: Annotated[Path | None, Field(description="Weights file of the same lifter and sizes to begin with")] = None
 
@@ -36,7 +38,8 @@ class TrainOptions(RunOptions, extra="forbid"):
     def said(self) -> dict[str, Any]:
         """What a card says of them: without how the training was run, and files by name."""
         values = self.model_dump(mode="json", exclude=set(RunOptions.model_fields))
-        return values | ({"start": self.start.name} if self.start else {})
+        files = {name: value.name for name in values if isinstance(value := getattr(self, name), Path)}
+        return values | files
 
 
 OptionsT = TypeVar("OptionsT", bound=TrainOptions)
@@ -48,7 +51,7 @@ class MotionSplit:
     Attributes
     ----------
     training
-        Clips of all groups whose subject is not held out.
+        Clips of all groups whose subject is not held out; perhaps none where a dataset is learnt from.
     held_out
         Subject to clips of the first group.
     """
@@ -61,7 +64,7 @@ class MotionSplit:
     @property
     def fps(self) -> float:
         """Frames per second of the file."""
-        return self.training[0].fps
+        return next(iter(self.held_out.values()))[0].fps
 
     @property
     def card(self) -> dict[str, Any]:
@@ -81,6 +84,15 @@ def check_options(name: str, model: type[OptionsT], values: dict[str, Any], outp
     InputError
         One line that says which options there are, or where one may not write.
     """
+    if "dataset" in values and "dataset" not in model.model_fields:
+        raise InputError(
+            expected(
+                f"train {name}: dataset",
+                "none, for it learns from motion capture alone",
+                values["dataset"],
+                do="train temporal, seq2seq, gan, repnet, video_gan, dstformer or agformer with it",
+            )
+        )
     try:
         options = model.model_validate(values)
     except ValidationError as error:
@@ -101,8 +113,13 @@ def terms(options: TrainOptions) -> dict[str, str]:
     return {"code": "Apache-2.0", "weights": options.weights_terms, "data": options.data_terms}
 
 
-def read_split(path: Path, options: TrainOptions) -> MotionSplit:
+def read_split(path: Path, options: TrainOptions, *, measured_only: bool = False) -> MotionSplit:
     """Read motion, and keep the held-out subjects apart.
+
+    Parameters
+    ----------
+    measured_only
+        All subjects may be held out.
 
     Raises
     ------
@@ -119,7 +136,7 @@ def read_split(path: Path, options: TrainOptions) -> MotionSplit:
         )
     # A held-out subject is left out under whichever group its name appears.
     training = [clip for clip in clips if clip.subject not in options.held_out]
-    if not training:
+    if not training and not measured_only:
         raise InputError(expected("clips to train on", "some", "none", where=path))
     held_out = {s: [c for c in clips if c.subject == s and c.group == first] for s in options.held_out}
     return MotionSplit(training, held_out, path)

@@ -1,4 +1,7 @@
-"""Train a lifter of the zoo on windows of motion through virtual cameras, measure it through its own adapter."""
+"""Train a lifter of the zoo on windows, of motion through virtual cameras or of a dataset; measure it on the former.
+
+What is measured is the stored file, through its own adapter.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from posemill.provenance import sha256_file
+from posemill.errors import InputError, expected
+from posemill.provenance import code_hash, sha256_file
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
+from posemill.stages.train.dataset import DatasetOptions, read_dataset
 from posemill.stages.train.measuring import floors, quick, results
 from posemill.stages.train.running import Start, go
 from posemill.stages.train.supervision import SUPERVISIONS, make
@@ -26,7 +31,7 @@ __all__ = ["TrainWindowsOptions", "run"]
 _QUICK = 30
 
 
-class TrainWindowsOptions(TrainOptions, extra="forbid"):
+class TrainWindowsOptions(TrainOptions, DatasetOptions, extra="forbid"):
     """Options of ``posemill train`` for the lifters that learn from windows; null: the preset's."""
 
     preset: Annotated[
@@ -38,6 +43,14 @@ class TrainWindowsOptions(TrainOptions, extra="forbid"):
     learning_rate: Annotated[float | None, Field(gt=0, le=1, description="At its highest")] = None
     noise: Annotated[bool | None, Field(description="Whether the 2D has a detector's errors")] = None
     windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """As of every training; of a dataset only where there is one."""
+        if self.dataset is None:
+            return {key: value for key, value in super().said.items() if key not in DatasetOptions.model_fields}
+        file = None if self.dataset_2d is None else Path(self.dataset_2d).name
+        return {**super().said, "dataset_2d": file}
 
 
 def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
@@ -57,25 +70,36 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     recipe = recipe.sized({**recipe.network, **{key: value for key, value in given.items() if value is not None}})
     chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate", "noise")}
     schedule = replace(recipe.schedule, seed=seed, **{k: v for k, v in chosen.items() if v is not None})
-    split = read_split(motion, options)
+    split = read_split(motion, options, measured_only=options.dataset is not None)
+    dataset = read_dataset(options)
+    data = split.card
+    if dataset is not None:
+        own_2d = not dataset.needs_motion(options.supervision)
+        if own_2d and options.noise:
+            raise InputError(
+                expected("noise", "none: a dataset's own 2D is learnt from", "true", where=options.dataset)
+            )
+        schedule = replace(schedule, noise=schedule.noise and not own_2d)
+        data = dataset.beside(data, options.supervision)
     start = None if options.start is None else Start(options.start, name)
 
     import torch
 
     torch.set_num_threads(options.threads)
     training, seen = make(
-        name, options.supervision, recipe, split.training, schedule, None if start is None else start.tensors
+        name, options.supervision, recipe, split.training, schedule, None if start is None else start.tensors, dataset
     )
     network = training.modules["network"]
     about = {"lifter": name, "network": recipe.network, **recipe.card}
     request = {
         "train": name,
         "card": about,
-        **split.card,
+        **data,
         "schedule": asdict(schedule),
         "supervision": seen,
         "options": request_options(options),
         "start": None if start is None else start.card,
+        **({} if dataset is None else {"reader": code_hash("posemill.stages.train.dataset")}),
     }
 
     def evaluate() -> Mapping[str, float]:
@@ -88,7 +112,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     network = network.cpu()
     card = {
         **about,
-        **split.card,
+        **data,
         "supervision": seen,
         "options": options.said,
         "schedule": asdict(schedule),
