@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 LIMB_INDICES = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
+# Views from which the deviation of each coordinate is taken.
+_STATISTICS = 8192
 _STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 
 
@@ -51,6 +53,9 @@ class Schedule:
         Rounds of ``views_per_epoch`` freshly drawn views; each view is used ``passes`` times.
     learning_rate
         Peak of a one-cycle schedule of AdamW.
+    loss
+        ``distance``: mean joint distance. ``squared``: squares of standardised coordinates, Adam with an exponentially
+        falling rate, as in the paper.
     """
 
     epochs: int = 200
@@ -61,8 +66,14 @@ class Schedule:
     hidden: int = 512
     dropout: float = 0.0
     seed: int = 0
+    loss: str = "distance"
     noise: NoiseLevels = field(default_factory=NoiseLevels)
     cameras: CameraRange = field(default_factory=CameraRange)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Its numbers, as a card states them."""
+        return {key: value for key, value in vars(self).items() if key not in ("noise", "cameras")}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -138,11 +149,24 @@ class LinearTraining(Training):
         self.network = network.to(self.device)
         # Calibrated when the training is done.
         self.extras["sigma_factor"] = np.ones(OUTPUT_WIDTH // 4)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True)
-        self.modules["network"], self.optimisers["network"] = network, optimiser
-        self.schedulers["network"] = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, schedule.learning_rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
-        )
+        self.modules["network"] = network
+        self._paper = schedule.loss == "squared"
+        if self._paper:
+            from posemill.training.presets import share_schedule
+
+            deviation = examples(library, _STATISTICS, self.rng(0, 1), schedule).targets.std(0)
+            self._deviation = torch.from_numpy(deviation).to(self.device)
+            optimiser: torch.optim.Optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+            # 200 epochs of 24 371 batches at 0.96 every 100 000.
+            cycle: Any = share_schedule(optimiser, self.steps, lambda share: 0.96 ** (48.7 * share))
+        else:
+            optimiser = torch.optim.AdamW(
+                network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True
+            )
+            cycle = torch.optim.lr_scheduler.OneCycleLR(
+                optimiser, schedule.learning_rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
+            )
+        self.optimisers["network"], self.schedulers["network"] = optimiser, cycle
 
     def pool(self, index: int) -> Arrays:
         """Draw views of bodies."""
@@ -160,8 +184,10 @@ class LinearTraining(Training):
         log_sigma = out[:, 3 * joints :]
         variance = error.detach().square().mean(-1)
         likelihood = (0.5 * variance * (-2 * log_sigma).exp() + log_sigma).mean()
-        loss = distance + 0.01 * likelihood
-        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=1.0)
+        fit = (error / self._deviation).square().mean() if self._paper else distance
+        clip_norm = None if self._paper else 1.0
+        loss = fit + 0.01 * likelihood
+        step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=clip_norm)
         return {"distance_m": distance, "log_likelihood": -likelihood}
 
 

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,10 +22,22 @@ __all__ = ["TrainLinearOptions", "run"]
 class TrainLinearOptions(TrainOptions, extra="forbid"):
     """Options of ``posemill train linear``."""
 
-    epochs: Annotated[int, Field(ge=1, description="Rounds of freshly drawn views")] = 200
+    preset: Annotated[
+        Literal["short", "paper"], Field(description="Sizes, loss and schedule: for CPUs, or as published")
+    ] = "short"
+    epochs: Annotated[int | None, Field(ge=1, description="Rounds of freshly drawn views")] = None
     views_per_epoch: Annotated[int, Field(ge=1024)] = 65536
-    hidden: Annotated[int, Field(ge=8, le=8192, description="Width of the hidden layers; 1024 in the paper")] = 512
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch: Annotated[int | None, Field(ge=2, le=65536)] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=1, description="At its highest")] = None
+    hidden: Annotated[int | None, Field(ge=8, le=8192, description="Width of the hidden layers")] = None
+    dropout: Annotated[float | None, Field(ge=0, lt=1)] = None
+
+
+# Of paper: 200 epochs of 1.56 million views, as rounds of 65 536.
+_PRESETS: dict[str, dict[str, Any]] = {
+    "short": {},
+    "paper": {"epochs": 4760, "batch": 64, "learning_rate": 1e-3, "hidden": 1024, "dropout": 0.5, "loss": "squared"},
+}
 
 
 def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
@@ -45,13 +57,9 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     from posemill.training.bodies import pose_library
 
     torch.set_num_threads(options.threads)
-    schedule = trainer.Schedule(
-        epochs=options.epochs,
-        views_per_epoch=options.views_per_epoch,
-        hidden=options.hidden,
-        dropout=options.dropout,
-        seed=seed,
-    )
+    given = {key: getattr(options, key) for key in ("epochs", "batch", "learning_rate", "hidden", "dropout")}
+    chosen = {**_PRESETS[options.preset], **{key: value for key, value in given.items() if value is not None}}
+    schedule = trainer.Schedule(views_per_epoch=options.views_per_epoch, seed=seed, **chosen)
     start = None if options.start is None else Start(options.start, "linear")
     library = pose_library([clip.joints for clip in split.training], seed=seed)
     training = trainer.LinearTraining(library, schedule, start=None if start is None else start.tensors)
@@ -59,8 +67,8 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
         "train": "linear",
         "card": {"lifter": "linear", "method": "linear", "network": lifter.RAYS},
         **split.card,
+        "schedule": schedule.said,
         "options": request_options(options),
-        "seed": seed,
         "start": None if start is None else start.card,
     }
 
@@ -81,7 +89,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
         "method": "linear",
         **split.card,
         "options": options.said,
-        "seed": seed,
+        "schedule": schedule.said,
         "licences": terms(options),
         **({} if start is None else {"start": start.card}),
         "results": results,
