@@ -76,11 +76,11 @@ class Adversarial(Training):
         self.modules["network"] = self.network
 
     def windows(self, index: int) -> tuple[Windows, Windows]:
-        """Draw as many windows of what is seen as of what poses are taken from."""
+        """Draw as many windows of what is seen as single frames of what poses are taken from."""
         rng = self.rng(index)
         drawn = [
-            draw_windows(clips, self._fps, self.pool_rows, self.recipe.frames, rng, noise=self._noise)
-            for clips in (self._seen, self._poses)
+            draw_windows(clips, self._fps, self.pool_rows, frames, rng, noise=self._noise)
+            for clips, frames in ((self._seen, self.recipe.frames), (self._poses, 1))
         ]
         return drawn[0], drawn[1]
 

@@ -150,11 +150,12 @@ class RunFolder:
         write_text(path, "".join(f"{line}\n" for line in kept))
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Add a line; {} adds none."""
+        """Add a line; {} adds none. A number that there is not (nothing was answered) is null."""
         if scalars:
+            known = {name: value if np.isfinite(value) else None for name, value in scalars.items()}
             try:
                 with (self.path / "log.jsonl").open("a") as file:
-                    file.write(json.dumps({"step": step, **scalars}) + "\n")
+                    file.write(json.dumps({"step": step, **known}) + "\n")
             except OSError as error:
                 free = shutil.disk_usage(self.path).free
                 raise InputError(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posemill.errors import InputError
+from posemill.training.board import Board
 from posemill.training.checkpoints import RunFolder
 from posemill.training.pools import ahead, order
 
@@ -187,7 +188,7 @@ def run(
     import torch
 
     running = running or Running()
-    board = _Board(running.tensorboard)
+    board = Board(running.tensorboard)
     for module in training.modules.values():
         module.to(training.device).train()
     place = None if folder is None else RunFolder(folder, request or {})
@@ -264,37 +265,6 @@ def finite(scalars: Mapping[str, float], step: int) -> dict[str, float]:
                 "lower learning_rate, or go on from an earlier checkpoint with other options"
             )
     return dict(scalars)
-
-
-class _Board:
-    """TensorBoard's event file, or nothing."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder, self._writer = folder, None
-        if folder is not None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                text = " ".join(str(error).split())
-                raise InputError(
-                    f"tensorboard={folder}: expected the package tensorboard, got none ({text}); "
-                    "install it with posemill[tensorboard], or leave the option out: log.jsonl has the same numbers"
-                ) from None
-            self._open = SummaryWriter
-
-    def __enter__(self) -> _Board:
-        if self._folder is not None:
-            self._writer = self._open(str(self._folder))
-        return self
-
-    def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        if self._writer is not None:
-            for name, value in scalars.items():
-                self._writer.add_scalar(name, value, step)
-
-    def __exit__(self, *error: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 # ---------------------------------------------------------------------------------------------- for steps

@@ -15,7 +15,7 @@ import numpy as np
 
 from posemill.skeleton import JOINT_SETS
 from posemill.training.recipes import RECIPES
-from posemill.training.supervised import Recipe, Schedule
+from posemill.training.supervised import Critic, Recipe, Schedule
 
 __all__ = ["PRESETS", "SMOOTHNESS", "of", "own", "share_schedule"]
 
@@ -180,11 +180,20 @@ def _video_gan(recipe: Recipe) -> Recipe:
     )
 
 
+_AGAINST: dict[str, Any] = {"learning_rate": 1e-3, "passes": 8, "noise": False}
 _OWN = {
     "temporal": Schedule(steps=4000, batch=128, learning_rate=2e-3),
     "gan": Schedule(steps=12_000, batch=256, learning_rate=2e-4, pool=16384, noise=False),
-    "repnet": Schedule(steps=12_000, batch=128, learning_rate=3e-4, pool=16384, noise=False),
-    "video_gan": Schedule(steps=20_000, batch=128, learning_rate=3e-4, pool=8192, noise=False),
+    "repnet": Schedule(
+        **_AGAINST, steps=12_000, batch=128, pool=16384, critic=Critic(200, scale=10.0, reprojection=30.0, rate=4.0)
+    ),
+    "video_gan": Schedule(
+        **_AGAINST,
+        steps=12_000,
+        batch=128,
+        pool=4096,
+        critic=Critic(200, scale=10.0, reprojection=300.0, steps=2, rate=2.0),
+    ),
 }
 _PAPER: dict[str, Callable[[Recipe], Recipe]] = {
     "temporal": _temporal,

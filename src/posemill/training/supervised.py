@@ -21,6 +21,7 @@ from posemill.training.sequences import Windows, draw_windows
 
 __all__ = [
     "Arrays",
+    "Critic",
     "Recipe",
     "Schedule",
     "Supervised",
@@ -30,6 +31,31 @@ __all__ = [
     "train_recipe",
     "with_matrix_convolutions",
 ]
+
+
+@dataclass(frozen=True)
+class Critic:
+    """How a critic is set against a generator, where that is not as published.
+
+    Attributes
+    ----------
+    width
+        Of its hidden layers.
+    scale
+        Poses are multiplied by that before it sees them.
+    reprojection
+        Weight of the reprojection beside its judgement.
+    steps
+        Its updates for each of the generator's.
+    rate
+        Its learning rate over the generator's.
+    """
+
+    width: int
+    scale: float = 1.0
+    reprojection: float = 1.0
+    steps: int = 1
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,8 @@ class Schedule:
         So many windows are drawn at a time, and each is used so often.
     noise
         Whether the 2D has a detector's errors.
+    critic
+        None: as published, and the learning rate too.
     """
 
     steps: int = 6000
@@ -55,6 +83,7 @@ class Schedule:
     passes: int = 2
     seed: int = 0
     noise: bool = True
+    critic: Critic | None = None
 
 
 def noise_of(schedule: Schedule) -> NoiseLevels | None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posemill.training.adversarial import Adversarial
-from posemill.training.engine import Arrays, step_optimiser
-from posemill.training.presets import share_schedule
+from posemill.training.engine import Arrays, fast, step_optimiser
 from posemill.training.recipes import RECIPES, VIDEO_CENTRE, VIDEO_FOCAL, strided
+from posemill.training.supervised import Critic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +34,11 @@ REPROJECTION = np.array([1] * 6 + [0, 1, 0.1, 0.1] + [1] * 6)
 class _Weak(Adversarial):
     """A generator against a critic in kinematic chain space.
 
-    A step moves the critic; of ``critic_steps`` steps the last one moves the generator too.
+    A step moves the critic; of the critic's steps for one of the generator the last one moves that too.
     """
 
-    critic_steps = 1
-    critic_slope = 0.3
+    published = Critic(1000)
+    slope = 0.3
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         import torch
@@ -46,12 +46,22 @@ class _Weak(Adversarial):
         from posemill.networks.kcs import KcsCritic
 
         super().__init__(*arguments, **keywords)
-        hidden = max(10, self.recipe.network["hidden"])
-        self.modules["critic"] = KcsCritic(hidden=hidden, slope=self.critic_slope).to(self.device)
+        self.against = self.schedule.critic or self.published
+        self.modules["critic"] = KcsCritic(hidden=self.against.width, slope=self.slope).to(self.device)
         for name, module in self.modules.items():
-            self.optimisers[name] = torch.optim.Adam(
-                module.parameters(), lr=self.schedule.learning_rate, betas=(0.5, 0.9)
-            )
+            self.optimisers[name] = torch.optim.Adam(module.parameters(), betas=(0.5, 0.9), fused=True)
+
+    def rate(self, share: float) -> float:
+        """Learning rate by the share of the training that is done."""
+        return 1.0 if self.schedule.critic is None else min(1.0, (1 - share) / 0.4)
+
+    def _set_rate(self, name: str, rate: float) -> None:
+        for group in self.optimisers[name].param_groups:
+            group["lr"] = rate
+
+    def judge(self, pose: Tensor) -> Tensor:
+        """Mean judgement of poses (N, 48); low is real."""
+        return self.modules["critic"](self.against.scale * pose).mean()
 
     @abstractmethod
     def generate(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -63,32 +73,29 @@ class _Weak(Adversarial):
 
         from posemill.training.losses import gradient_penalty
 
-        critic = self.modules["critic"]
-        moves = number % self.critic_steps == self.critic_steps - 1
+        rate = self.schedule.learning_rate * self.rate(number / self.steps)
+        self._set_rate("network", rate)
+        self._set_rate("critic", rate * self.against.rate)
+        moves = number % self.against.steps == self.against.steps - 1
         with torch.set_grad_enabled(moves):
             fake, own = self.generate(batch)
-        seen = fake.detach()
-        gap = critic(batch["real"]).mean() - critic(seen).mean()
-        penalty = gradient_penalty(critic, batch["real"], seen)
+        seen, real = fake.detach(), batch["real"]
+        gap = self.judge(real) - self.judge(seen)
+        scale = self.against.scale
+        penalty = gradient_penalty(self.modules["critic"], scale * real, scale * seen)
         step_optimiser(gap + _PENALTY * penalty, self.optimisers["critic"])
         if moves:
-            judged = critic(fake).mean()
-            step_optimiser(judged + torch.stack(list(own.values())).sum(), self.optimisers["network"])
-        for scheduler in self.schedulers.values():
-            scheduler.step()
+            own_loss = self.against.reprojection * own["reprojection"] + own.get("camera", 0.0)
+            step_optimiser(self.judge(fake) + own_loss, self.optimisers["network"])
         return {"gap": -gap, "penalty": penalty, **own}
 
 
 class WeakRepNet(_Weak):
     """``repnet``: a pose in a frame that stands with the person, and the camera that reprojects it."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        for name, optimiser in self.optimisers.items():
-            # A tenth after each quarter, as published after each 5 of 20 epochs.
-            self.schedulers[name] = share_schedule(
-                optimiser, self.steps, lambda share: 0.1 ** int(4 * min(share, 0.999))
-            )
+    def rate(self, share: float) -> float:
+        """A tenth after each quarter, as published after each 5 of 20 epochs."""
+        return super().rate(share) if self.schedule.critic else 0.1 ** min(int(4 * share), 3)
 
     def pool(self, index: int) -> Arrays:
         """Draw normalised 2D of some, and standing poses of others."""
@@ -103,23 +110,19 @@ class WeakRepNet(_Weak):
 
         from posemill.training.losses import camera_term
 
-        pose, rows = self.network.lift(batch["points"])
-        pose = pose - pose.mean(1, keepdim=True)
+        with fast(self.device):
+            pose, rows = self.network.lift(batch["points"])
+        pose, rows = pose.float() - pose.float().mean(1, keepdim=True), rows.float()
         weight = torch.from_numpy(REPROJECTION).float().to(pose.device)[:, None]
         again = ((pose @ rows.transpose(1, 2) - batch["points"]).abs() * weight).mean(0).sum() / 32
         return pose.transpose(1, 2).flatten(1), {"reprojection": again, "camera": camera_term(rows)}
 
 
-def _by_quarters(share: float) -> float:
-    """A tenth after each quarter, as published after each 5 of 20 epochs."""
-    return 0.1 ** min(int(4 * share), 3)
-
-
 class WeakVideoGan(_Weak):
     """``video_gan``: the pose in camera axes, and the root's place; both reproject without a division."""
 
-    critic_steps = 5
-    critic_slope = 0.01
+    published = Critic(1000, reprojection=100.0, steps=5)
+    slope = 0.01
 
     def pool(self, index: int) -> Arrays:
         """Draw windows of 2D of some, and poses before a camera of others."""
@@ -127,7 +130,7 @@ class WeakVideoGan(_Weak):
 
         seen, others = self.windows(index)
         prepared = RECIPES["video_gan"].prepare(seen, {})
-        real = others.standard[:, others.keypoints.shape[1] // 2][:, JOINTS["repnet"]]
+        real = others.standard[:, 0][:, JOINTS["repnet"]]
         return {
             "relative": prepared["relative"],
             "absolute": prepared["absolute"],
@@ -135,17 +138,18 @@ class WeakVideoGan(_Weak):
         }
 
     def generate(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Poses, and 100 times the squared error of the image, multiplied by depth."""
+        """Poses, and the squared error of the image, multiplied by depth."""
         import torch
 
         from posemill.networks.repnet import JOINTS
 
-        pose = strided(self.network["pose"], batch["relative"]).reshape(-1, 16, 3)
-        root = strided(self.network["root"], batch["absolute"])
+        with fast(self.device):
+            pose = strided(self.network["pose"], batch["relative"]).reshape(-1, 16, 3).float()
+            root = strided(self.network["root"], batch["absolute"]).float()
         pose = torch.cat([torch.zeros_like(pose[:, :1]), pose], 1)
         placed = pose + root[:, None]
         seen = batch["absolute"][:, batch["absolute"].shape[1] // 2].reshape(-1, 17, 2)
         centre = torch.from_numpy(VIDEO_CENTRE).float().to(pose.device)
         misfit = VIDEO_FOCAL * placed[..., :2] + (centre - seen) * placed[..., 2:]
         judged = pose[:, JOINTS["repnet"]].transpose(1, 2).flatten(1)
-        return judged, {"reprojection": 100 * misfit.square().mean()}
+        return judged, {"reprojection": misfit.square().mean()}

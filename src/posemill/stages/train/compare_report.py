@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
+from typing import Any
 
 from posemill.formats.records import Column, Record, RecordBook, table
 from posemill.skeleton import JOINT_SETS
@@ -29,7 +31,7 @@ class Figure:
     alignment: str
 
     @property
-    def wanted(self) -> dict[str, object]:
+    def wanted(self) -> dict[str, Any]:
         """What chooses its record."""
         return {"metric": self.metric, "joints": tuple(self.joints)}
 
@@ -104,12 +106,12 @@ def report(book: RecordBook, labels: Sequence[str], supervision: Mapping[str, st
         columns.append(Column("", {}, text={label: _verdict(book, named[label]) for label, _ in bars}))
         text += "\n" + table(book, rows=bars, columns=columns, first="ratio")
     if supervision:
-        text += "\n3D that was seen\n"
-        text += "".join(f"  {label}: {said}\n" for label, said in supervision.items())
+        text += "\n3D that was seen (in full: posemill card of the weights)\n"
+        text += "".join(f"  {label}: {shorten(said, 160, placeholder=' ...')}\n" for label, said in supervision.items())
     return text
 
 
-def _sources(book: RecordBook, name: str) -> dict[str, object]:
+def _sources(book: RecordBook, name: str) -> dict[str, Any]:
     return next(({"source_2d": r.source_2d} for r in book if r.source_2d["name"] == name), {})
 
 

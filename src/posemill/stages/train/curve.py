@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from posemill import registry
@@ -85,13 +86,16 @@ def run(folder: Path, motion: Path, output: Path, values: dict[str, Any]) -> Rec
                     book.add(
                         metric.removesuffix("_mm"),
                         figures[metric],
+                        unknown="" if np.isfinite(figures[metric]) else "nothing was answered",
                         part=f"step {step}",
                         method=method,
                         source_2d={"name": source},
                         joints=[_JOINTS[metric]],
                         alignment="similarity" if metric.startswith("p_") else "root, size given",
                     )
-                    curves.setdefault(f"{source}: {metric.removesuffix('_mm')}", []).append((step, figures[metric]))
+                    line = curves.setdefault(f"{source}: {metric.removesuffix('_mm')}", [])
+                    if np.isfinite(figures[metric]):
+                        line.append((step, figures[metric]))
                 ticker.step()
     write_records(output, book, {"curves": curves})
     write_bytes(output.with_suffix(".png"), draw_curves(f"{name}: held-out subjects", curves))

@@ -17,7 +17,7 @@ from posemill.provenance import code_hash, library_versions, sha256_file
 if TYPE_CHECKING:
     from posemill.training.engine import Training
 
-__all__ = ["RunOptions", "Start", "go", "run_folder"]
+__all__ = ["RunOptions", "Start", "go", "run_folder", "stored"]
 
 
 class RunOptions(BaseModel, extra="forbid"):
@@ -106,7 +106,7 @@ def go(
     running = Running(**{key: getattr(options, key) for key in RunOptions.model_fields})
     whole = {
         **request,
-        "code": code_hash("posemill.training.engine", type(training).__module__),
+        "code": code_hash("posemill.training.engine", "posemill.training.presets", type(training).__module__),
         "libraries": library_versions(("numpy", "scipy", "torch")),
         "device": training.device.type,
     }

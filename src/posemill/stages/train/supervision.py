@@ -23,11 +23,23 @@ SUPERVISIONS: Mapping[str, tuple[str, ...]] = {
 """Ways to teach a lifter; those that are not named have ``supervised`` alone."""
 
 
-def halves(clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[MotionClip]]:
-    """Every other person's clips, and the rest: no person is in both."""
-    names = sorted({clip.subject for clip in clips})
-    first = set(names[::2])
-    return [c for c in clips if c.subject in first], [c for c in clips if c.subject not in first]
+def halves(clips: Sequence[MotionClip], *, apart: str) -> tuple[list[MotionClip], list[MotionClip]]:
+    """Two halves without a common recording.
+
+    Parameters
+    ----------
+    apart
+        ``people``: every other person, so that nobody is in both. ``clips``: every other clip of each person, so that
+        both halves hold the same kinds of motion.
+    """
+    if apart == "people":
+        names = sorted({clip.subject for clip in clips})
+        first = {(c.group, c.subject, c.clip) for c in clips if c.subject in names[::2]}
+    else:
+        by_person = sorted((c.subject, c.group, c.clip) for c in clips)
+        first = {(group, subject, clip) for subject, group, clip in by_person[::2]}
+    one = [c for c in clips if (c.group, c.subject, c.clip) in first]
+    return one, [c for c in clips if (c.group, c.subject, c.clip) not in first]
 
 
 def make(
@@ -51,12 +63,13 @@ def make(
     if supervision == "unsupervised":
         training = Unsupervised(recipe, everyone, everyone, fps, schedule, start=start)
         return training, "unsupervised: no 3D; 2D of all people, and which way is down in each picture"
-    one, other = halves(clips)
-    names = [", ".join(sorted({clip.subject for clip in half})) for half in (one, other)]
+    one, other = halves(clips, apart="people" if supervision == "semi" else "clips")
     first, second = ([clip.joints for clip in half] for half in (one, other))
     if supervision == "semi":
+        names = [", ".join(sorted({clip.subject for clip in half})) for half in (one, other)]
         training = SemiSupervised(recipe, first, second, fps, schedule, start=start)
         return training, f"semi-supervised: 3D of {names[0]}; of {names[1]} only 2D and camera"
     weak = {"repnet": WeakRepNet, "video_gan": WeakVideoGan}[name]
     training = weak(recipe, first, second, fps, schedule, start=start)
-    return training, f"weakly supervised: 2D of {names[0]}; unpaired 3D poses of {names[1]}, never of the same people"
+    names = [", ".join(sorted(f"{clip.subject}/{clip.clip}" for clip in half)) for half in (one, other)]
+    return training, f"weakly supervised: 2D of the clips {names[0]}; unpaired 3D poses of the others, {names[1]}"
