@@ -54,7 +54,8 @@ def seconds_per_step(training: Training, *, seconds: float = 10.0) -> float:
             start = now()
             scalars = training.step({name: tensor[rows] for name, tensor in tensors.items()}, int(index) * per_pool + k)
             # Waits for a GPU.
-            sum(float(value) for value in scalars.values())
+            for value in scalars.values():
+                float(value.detach() if hasattr(value, "detach") else value)
             stepping.append(now() - start)
         if i + 1 >= _POOLS[0] and now() - begin > seconds:
             break
