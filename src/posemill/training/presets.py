@@ -30,7 +30,9 @@ def of(name: str, preset: str) -> Recipe:
 
 def own(name: str, preset: str, recipe: Recipe) -> Recipe:
     """Recipe of a lifter that is taught by its own loss and sees less 3D; of ``short``, with steps for that."""
-    return recipe if preset == "paper" else replace(recipe, schedule=_OWN[name])
+    if preset == "paper":
+        return replace(recipe, schedule=replace(recipe.schedule, noise=_OWN[name].noise))
+    return replace(recipe, schedule=_OWN[name])
 
 
 def share_schedule(optimiser: Any, steps: int, factor: Callable[[float], float]) -> Any:

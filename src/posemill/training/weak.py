@@ -145,7 +145,8 @@ class WeakVideoGan(_Weak):
 
         with fast(self.device):
             pose = strided(self.network["pose"], batch["relative"]).reshape(-1, 16, 3).float()
-            root = strided(self.network["root"], batch["absolute"]).float()
+        # Reduced precision rounds metres of distance to centimetres.
+        root = strided(self.network["root"], batch["absolute"])
         pose = torch.cat([torch.zeros_like(pose[:, :1]), pose], 1)
         placed = pose + root[:, None]
         seen = batch["absolute"][:, batch["absolute"].shape[1] // 2].reshape(-1, 17, 2)
