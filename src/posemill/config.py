@@ -25,6 +25,17 @@ DEMO_SHEET = "resources/demo/clips.tsv"
 EXPORTS = ("bvh", "csv")
 
 
+class TrainingConfig(BaseModel):
+    """What the rule ``models/{name}.safetensors`` trains on, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    motion: Annotated[str | None, Field(description="Motion file (posemill motion import).")] = None
+    options: Annotated[
+        dict[str, dict[str, Any] | None], Field(description="Options of each method's training (posemill train).")
+    ] = {}
+
+
 class Config(BaseModel):
     """Everything that a user may set; unknown keys are errors."""
 
@@ -48,6 +59,9 @@ class Config(BaseModel):
     )
     quality: Annotated[QualityConfig, Field(description="When a clip is doubtful or bad, without a truth.")] = (
         QualityConfig.model_validate({})
+    )
+    training: Annotated[TrainingConfig, Field(description="Training of lifters: models/{name}.safetensors.")] = (
+        TrainingConfig.model_validate({})
     )
     export: Annotated[list[str], Field(description="Formats to export: bvh, csv.")] = ["bvh", "csv"]
     pictures: Annotated[bool, Field(description="Draw a picture of each clip.")] = True

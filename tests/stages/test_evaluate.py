@@ -201,7 +201,7 @@ def lifted(merged: Artifact) -> Artifact:
         a = clip.tracks["p1"].arrays
         arrays = {
             "joints_relative": a["joints_camera"] - a["joints_camera"][:, :1],
-            "sigma": a["sigma"][..., 0],
+            "sigma": a["sigma"],
             "valid": a["valid"],
         }
         out.clips[name] = Clip(fps=clip.fps, image_size=clip.image_size, time=clip.time, tracks={"p1": Track(arrays)})

@@ -55,7 +55,11 @@ def make(folder: Path, *, lifter_scale: float = 1.0, noise_px: float = 0.0, gap:
         pose = (joints - joints[:, :1]) / lifter_scale
         all_valid = np.repeat(valid.any(-1, keepdims=True), 17, 1)
         hide = np.where(all_valid, 0.0, np.nan)
-        arrays = {"joints_relative": pose + hide[..., None], "sigma": 0.005 + hide, "valid": all_valid}
+        arrays = {
+            "joints_relative": pose + hide[..., None],
+            "sigma": 0.005 + 0 * pose + hide[..., None],
+            "valid": all_valid,
+        }
         lifted.clips[name] = Clip(**base, tracks={"p1": Track(arrays)})
     for artifact in (seen, lifted):
         artifact.clips["broken"] = Clip("failed", "not a video", 30.0, True, (1000, 1002))

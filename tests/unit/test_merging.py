@@ -20,7 +20,7 @@ def merged(pose, root, *, scale=1.0, camera=CAMERA, temporal=True, time=None, si
     return merge(
         np.arange(frames) / 30 if time is None else time,
         pose,
-        np.where(np.isfinite(pose).all(-1), sigma, np.nan),
+        np.where(np.isfinite(pose), sigma, np.nan),
         root,
         np.where(np.isfinite(root), (0.01, 0.01, 0.05), np.nan),
         LENGTHS,

@@ -160,3 +160,23 @@ def all_pictures(wildcards):
         f"{RESULTS}/{subject}/pictures/{METHODS['detector']}.{METHODS['lifter']}"
         for subject in CLIPS.subjects
     ]
+
+
+def training_motion(wildcards):
+    """The motion to learn from; without one, a line that says how to name it."""
+    if not SETTINGS.training.motion:
+        raise WorkflowError(
+            f"posemill: models/{wildcards.name}.safetensors: expected motion to train on, got none; "
+            "say training.motion in the configuration, or --config 'training={motion: MOTION.h5}'"
+        )
+    return SETTINGS.training.motion
+
+
+def training_options(wildcards):
+    """The options of one method's training, as the command line takes them."""
+    given = SETTINGS.training.options.get(wildcards.name) or {}
+    return [
+        part
+        for name, value in given.items()
+        for part in ("--option", f"{name}={json.dumps(value)}")
+    ]

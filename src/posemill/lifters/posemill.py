@@ -24,7 +24,7 @@ from posemill.errors import InputError, expected
 from posemill.lifters.cards import card_arguments
 from posemill.lifters.options import FlipOptions
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
-from posemill.skeleton import JOINT_SETS
+from posemill.skeleton import JOINT_SETS, normalise_pose
 
 if TYPE_CHECKING:
     from posemill.formats.checkpoints import Checkpoint
@@ -143,14 +143,15 @@ class Posemill:
         frames = len(clip.time)
         unknown = np.full((frames, _JOINTS, 3), np.nan)
         output = LiftOutput(unknown, unknown.copy(), np.zeros((frames, _JOINTS), dtype=bool))
-        if not clip.temporal:
+        if clip.temporal:
+            for start, stop in _runs(clip.time):
+                for inner in _chunks(start, stop):
+                    self._answer(clip, output, inner, slice(start, stop), stills=False)
+        else:
             for start in range(0, frames, _STILLS):
                 part = slice(start, min(start + _STILLS, frames))
                 self._answer(clip, output, part, part, stills=True)
-            return output
-        for start, stop in _runs(clip.time):
-            for inner in _chunks(start, stop):
-                self._answer(clip, output, inner, slice(start, stop), stills=False)
+        _one_body(output, causal=self._options.causal)
         return output
 
     def _answer(self, clip: LiftInput, output: LiftOutput, inner: slice, run: slice, *, stills: bool) -> None:
@@ -197,6 +198,30 @@ class Posemill:
 
 
 _MOST_FOCAL_SIGMA = 0.25
+_BONES = np.array(JOINT_SETS["posemill21"].bones)
+_SAME = JOINT_SETS["posemill21"].flip_permutation[_BONES[:, 1]] - 1
+
+
+def _one_body(output: LiftOutput, *, causal: bool) -> None:
+    """Give all frames the same bone lengths, left as right, in place; bones keep their directions.
+
+    The lengths are means over the clip, where the network is sure of a bone more than where it is not. Causal: over
+    the frames until then.
+    """
+    rows = np.flatnonzero(output.valid[:, 0])
+    if not len(rows):
+        return
+    joints, variance = output.joints_relative[rows], (output.sigma[rows] ** 2).sum(-1)
+    parents, children = _BONES.T
+    lengths = np.linalg.norm(joints[:, children] - joints[:, parents], axis=-1)
+    weights = 1 / np.maximum(variance[:, children] + variance[:, parents], _LEAST_M**2)
+    total, share = (lengths * weights)[:, _SAME] + lengths * weights, weights[:, _SAME] + weights
+    over = np.cumsum if causal else np.sum
+    mean = over(total, axis=0) / over(share, axis=0)
+    output.joints_relative[rows] = normalise_pose(joints, mean, "posemill21")
+
+
+_LEAST_M = 1e-3
 
 
 def _pace(time: np.ndarray, *, stills: bool) -> tuple[float, int]:

@@ -167,9 +167,8 @@ class LiftOutput:
 
     def only(self, joints: np.ndarray) -> LiftOutput:
         """Return the answer for some joints, by number."""
-        return replace(
-            self, joints_relative=self.joints_relative[:, joints], sigma=self.sigma[:, joints], valid=self.valid[:, joints]
-        )
+        relative, sigma, valid = (part[:, joints] for part in (self.joints_relative, self.sigma, self.valid))
+        return replace(self, joints_relative=relative, sigma=sigma, valid=valid)
 
 
 @runtime_checkable

@@ -100,7 +100,8 @@ def merge(
     pose = normalise_pose(joints_relative, lengths_m)
     sigma = joint_sigma * scale
     if temporal and options.cutoff_hz is not None and len(time) > 1:
-        pose = smooth_pose(time, pose, np.sqrt((sigma**2).mean(-1)), lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
+        spread = np.sqrt((sigma**2).mean(-1))
+        pose = smooth_pose(time, pose, spread, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
     joints_camera = pose + root_camera[:, None]
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)

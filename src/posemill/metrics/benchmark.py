@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from posemill.arrays import PerJoint, Points3, Times, Vector3
+from posemill.arrays import Points3, Times, Vector3
 from posemill.metrics.motion import acceleration_errors, velocity_errors
 from posemill.metrics.pose import auc, joint_errors, n_joint_errors, p_joint_errors, pck
 from posemill.metrics.protocols import protocol

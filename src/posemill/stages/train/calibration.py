@@ -26,9 +26,8 @@ FRAMES = 27
 _NOISE = 0.012
 _PROTOCOL = (
     "{count} windows of {frames} frames a subject at the file's rate, virtual cameras as in training but drawn anew, "
-    "roll -30 to 30 deg evenly; mpjpe about the pelvis with the person's size given; p_mpjpe: similarity per frame; "
-    "14 joints: without spine, nose and head; mean over subjects; sigma calibrated on {calibrated}, checked on "
-    "{checked}"
+    "roll -30 to 30 deg evenly; mpjpe about the pelvis with the person's size given; p_mpjpe: similarity per frame; 14 "
+    "joints: without spine, nose and head; mean over subjects; sigma calibrated on {calibrated}, checked on {checked}"
 )
 
 
