@@ -46,7 +46,7 @@ def command(motion: Path, output: Path, **more) -> list[str]:
 
 
 def test_killed_command_resumed_writes_the_same_file(motion: Path, tmp_path: Path):
-    more = {"steps": 3000, "checkpoint_every": 20, "log_every": 10}
+    more = {"steps": 600, "checkpoint_every": 50, "log_every": 10}
     killed = tmp_path / "w.safetensors"
     process = subprocess.Popen(command(motion, killed, **more), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200

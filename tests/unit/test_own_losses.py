@@ -231,8 +231,8 @@ def test_weak_reprojection_falls_and_the_critic_tells_poses_apart():
 
 def test_video_gan_learns_where_the_root_is():
     torch.set_num_threads(1)
-    training, _ = own("video_gan", "weak", 300, batch=32, pool=256)
-    before, after = last(training, 300, "reprojection")
+    training, _ = own("video_gan", "weak", 150, batch=32, pool=256)
+    before, after = last(training, 150, "reprojection")
     assert after["reprojection"] < 0.5 * before["reprojection"]
 
 
