@@ -613,6 +613,57 @@ def motion(
     )
 
 
+@benchmark.command
+def lifters(
+    file: Path,
+    *,
+    output: Output,
+    seconds: float = 150.0,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    supervised: Annotated[bool, Parameter(negative="")] = False,
+    reference: Annotated[list[str] | None, Parameter(negative="")] = None,
+    windows: int = 100,
+    seed: int = 0,
+    option: Options = None,
+) -> None:
+    """Train every lifter by its own loss on the same people for the same time, and compare them on others.
+
+    What was killed goes on; what is finished in OUTPUT is not trained again.
+
+    Parameters
+    ----------
+    file
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+    seconds
+        Of training of each, one thread of this machine; steps are counted out beforehand and written down.
+    only
+        Label of a row; may be repeated. Without it, all.
+    supervised
+        Also gan, repnet and video_gan with the 3D of every window.
+    reference
+        NAME of a lifter whose own weights are measured too, or NAME=FILE; may be repeated.
+    windows
+        Of each held-out subject.
+    seed
+        Of the trainings.
+    option
+        An option of all trainings as name=value, or of one lifter's as lifter.name=value; may be repeated.
+    """
+    from posemill.stages.train import compare as run
+
+    run.run(
+        file,
+        output,
+        seconds=seconds,
+        only=only or (),
+        supervised=supervised,
+        reference=reference or (),
+        windows=windows,
+        seed=seed,
+        options=_options(option),
+    )
+
+
 noise = App(name="noise", help="How detectors err: fit it, look at it; training draws from it.")
 app.command(noise)
 

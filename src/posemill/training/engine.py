@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["Arrays", "Running", "Training", "fast", "finite", "pick_device", "run", "step_optimiser"]
+__all__ = ["Arrays", "Running", "Training", "as_tensor", "fast", "finite", "pick_device", "run", "step_optimiser"]
 
 Arrays = dict[str, np.ndarray]
 Scalars = Mapping[str, Any]
@@ -201,7 +201,7 @@ def run(
         done = first
         for index, arrays in pools:
             rows = order(training.seed, index, len(next(iter(arrays.values()))), training.batch, per_pass)
-            drawn = {name: _tensor(a).to(training.device) for name, a in arrays.items()}
+            drawn = {name: as_tensor(a).to(training.device) for name, a in arrays.items()}
             for number in range(done, min((index + 1) * per_pool, training.steps)):
                 # What a step draws (dropout, a critic's mixtures) depends on its number alone.
                 torch.manual_seed(int(np.random.SeedSequence([training.seed, number, 2]).generate_state(1)[0]))
@@ -227,10 +227,10 @@ def run(
     return first
 
 
-def _tensor(array: np.ndarray) -> torch.Tensor:
+def as_tensor(array: np.ndarray) -> torch.Tensor:
+    """What a pool's array is in a batch: numbers in float32; integers and flags stay what they are."""
     import torch
 
-    # Integers and flags stay what they are.
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32) if array.dtype.kind == "f" else array))
 
 

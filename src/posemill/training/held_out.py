@@ -11,12 +11,13 @@ from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.camera import Camera
 from posemill.lifters.protocol import LifterCard, LiftInput
 from posemill.metrics.pose import joint_errors, p_joint_errors
+from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.skeleton import JOINT_SETS, convert, joint_set
 from posemill.training.sequences import Windows
 
-__all__ = ["HeldOut", "measure"]
+__all__ = ["FOURTEEN", "HeldOut", "as_clip", "measure"]
 
-_FOURTEEN = np.setdiff1d(np.arange(17), JOINT_SETS["h36m17"].indices(("spine", "neck_nose", "head_top")))
+FOURTEEN = np.setdiff1d(np.arange(17), JOINT_SETS["h36m17"].indices(("spine", "neck_nose", "head_top")))
 _LIMBS = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
 
 
@@ -51,6 +52,16 @@ class HeldOut:
     sigma_ratios: np.ndarray
 
 
+def as_clip(windows: Windows, index: int, card: LifterCard, fps: float, detector: str = "") -> LiftInput:
+    """One window as the clip that a lifter gets, in the joints that its card wants."""
+    width, height = (int(v) for v in windows.size[index])
+    camera = Camera.from_focal(width, height, float(windows.focal_px[index]), source="calibration", sigma=0.0)
+    points, valid, score, _ = convert(windows.keypoints[index], "h36m17", card.joint_set_in)
+    frames = len(points)
+    sigma = np.full(valid.shape, 0.01 * windows.stature_px[index])
+    return LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1, detector)
+
+
 def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detector: str = "") -> HeldOut:
     """Lift every window as a clip of its own and compare with the truth, frames and joints alike.
 
@@ -61,16 +72,17 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detecto
     """
     body = joint_set(card.joint_set_out).indices(JOINT_SETS["h36m17"].joints)
     answers, truths, ratios = [], [], []
-    frames = windows.keypoints.shape[1]
     for i in range(len(windows.keypoints)):
-        width, height = (int(v) for v in windows.size[i])
-        camera = Camera.from_focal(width, height, float(windows.focal_px[i]), source="calibration", sigma=0.0)
-        points, valid, score, _ = convert(windows.keypoints[i], "h36m17", card.joint_set_in)
-        sigma = np.full(valid.shape, 0.01 * windows.stature_px[i])
-        clip = LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1, detector)
         truth = windows.relative[i]
+        clip = as_clip(windows, i, card, fps, detector)
         lifted = lifter.lift(clip).only(body)
         answer = lifted.joints_relative
+        if card.ray_blind:
+            # It answers as if the person stood on the optical axis; place turns that to where the person is.
+            seen = windows.keypoints[i]
+            known = np.isfinite(seen).all(-1)
+            rays = root_rays(clip.time, seen, "h36m17", known, clip.camera, temporal=clip.temporal)
+            answer = turned_to_ray(answer, rays)
         known = np.isfinite(answer).all((-1, -2))
         # One picture does not tell a person's size.
         size = body_length(truth).mean() / body_length(answer[known]).mean() if known.any() else np.nan
@@ -91,7 +103,7 @@ def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detecto
         np.sqrt((error**2).mean((0, 2))),
         (ratio[:, 1:] <= 1).mean((0, 1)),
         float(known.mean()),
-        float(joint_errors(pred, true, root=0)[:, _FOURTEEN].mean()),
-        float(p_joint_errors(pred[:, _FOURTEEN], true[:, _FOURTEEN]).mean()),
+        float(joint_errors(pred, true, root=0)[:, FOURTEEN].mean()),
+        float(p_joint_errors(pred[:, FOURTEEN], true[:, FOURTEEN]).mean()),
         ratio,
     )

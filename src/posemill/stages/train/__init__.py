@@ -13,8 +13,8 @@ TRAINED = ("posemill", "linear", "temporal", "seq2seq", "gan", "repnet", "video_
 """Lifters that can be trained."""
 
 
-def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[str, Any] | None = None) -> None:
-    """Train a method and write its weights to ``output`` (safetensors, card inside).
+def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[str, Any] | None = None) -> float:
+    """Train a method and write its weights to ``output`` (safetensors, card inside); returns seconds per step.
 
     Raises
     ------
@@ -26,12 +26,11 @@ def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[s
     if name == "linear":
         from posemill.stages.train import linear
 
-        linear.run(motion, output, seed, options or {})
-    elif name == "posemill":
+        return linear.run(motion, output, seed, options or {})
+    if name == "posemill":
         from posemill.stages.train import posemill
 
-        posemill.run(motion, output, seed, options or {})
-    else:
-        from posemill.stages.train import windows
+        return posemill.run(motion, output, seed, options or {})
+    from posemill.stages.train import windows
 
-        windows.run(name, motion, output, seed, options or {})
+    return windows.run(name, motion, output, seed, options or {})

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from posemill.training.held_out import HeldOut
     from posemill.training.sequences import Windows
 
-__all__ = ["SOURCES", "calibrate", "measured"]
+__all__ = ["FRAMES", "SOURCES", "calibrate", "measured", "seen_windows"]
 
 SOURCES = ("exact", "noisy", "mediapipe")
 """2D that is measured on: without errors; 1.2 % of stature with the tails and the memory of a real detector; as
 MediaPipe was found to err."""
 
-_FRAMES = 27
+FRAMES = 27
+"""Frames of a window."""
 _NOISE = 0.012
 _PROTOCOL = (
     "{count} windows of {frames} frames a subject at the file's rate, virtual cameras as in training but drawn anew, "
@@ -54,7 +55,7 @@ def measured(weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
     checked = sorted(set(split.held_out) - set(_calibrated(split)))
     out: dict[str, Any] = {
         "protocol": _PROTOCOL.format(
-            count=count, frames=_FRAMES, calibrated=", ".join(_calibrated(split)), checked=", ".join(checked)
+            count=count, frames=FRAMES, calibrated=", ".join(_calibrated(split)), checked=", ".join(checked)
         )
     }
     shares: dict[str, dict[str, float]] = {}
@@ -104,12 +105,12 @@ def _measure(
     from posemill.training.held_out import measure
 
     options = posemill.Options(weights=weights, causal=causal)
-    windows = _windows(clips, count, source, seed)
+    windows = seen_windows(clips, count, source, seed)
     return measure(posemill.create(options), posemill.card(options), windows, clips[0].fps, source)
 
 
-def _windows(clips: list[MotionClip], count: int, source: str, seed: int) -> Windows:
-    """Windows of held-out people as they are, and their 2D as a source gives it."""
+def seen_windows(clips: list[MotionClip], count: int, source: str, seed: int, frames: int = FRAMES) -> Windows:
+    """Windows of held-out people as they are, and their 2D as a source (one of :data:`SOURCES`) gives it."""
     from posemill.detectors.noise import errors_over_time
     from posemill.skeleton import JOINT_SETS, LIMBS
     from posemill.training.detector_errors import draw_errors
@@ -123,14 +124,14 @@ def _windows(clips: list[MotionClip], count: int, source: str, seed: int) -> Win
         [clip.joints for clip in clips],
         fps,
         count,
-        _FRAMES,
+        frames,
         rng,
         frame_rate=(fps, fps),
         cameras=CameraRange(wide_roll_share=1.0),
     )
     keypoints = windows.exact.copy()
     if source == "noisy":
-        time = np.arange(_FRAMES) / fps
+        time = np.arange(frames) / fps
         errors = np.stack([errors_over_time(time, keypoints.shape[2], rng) for _ in range(count)])
         keypoints += _NOISE * windows.stature_px[:, None, None, None] * errors
     elif source == "mediapipe":

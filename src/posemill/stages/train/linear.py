@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +16,10 @@ from posemill.stages.train.data import TrainOptions, check_options, read_split, 
 from posemill.stages.train.measuring import quick
 from posemill.stages.train.running import Start, go
 
-__all__ = ["TrainLinearOptions", "run"]
+if TYPE_CHECKING:
+    from posemill.training.linear import Schedule
+
+__all__ = ["TrainLinearOptions", "planned", "run"]
 
 
 class TrainLinearOptions(TrainOptions, extra="forbid"):
@@ -40,9 +43,19 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
-    """Train ``linear`` and write its weights; see :func:`posemill.stages.train.run`."""
+def planned(seed: int, values: dict[str, Any], output: Path) -> tuple[TrainLinearOptions, Schedule]:
+    """Options checked, and the schedule that they ask for."""
+    from posemill.training.linear import Schedule
+
     options = check_options("linear", TrainLinearOptions, values, output)
+    given = {key: getattr(options, key) for key in ("epochs", "batch", "learning_rate", "hidden", "dropout")}
+    chosen = {**_PRESETS[options.preset], **{key: value for key, value in given.items() if value is not None}}
+    return options, Schedule(views_per_epoch=options.views_per_epoch, seed=seed, **chosen)
+
+
+def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
+    """Train ``linear`` and write its weights; see :func:`posemill.stages.train.run`."""
+    options, schedule = planned(seed, values, output)
     split = read_split(motion, options)
     # Ten bodies a second tell what fifty would.
     held_out = {
@@ -57,9 +70,6 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     from posemill.training.bodies import pose_library
 
     torch.set_num_threads(options.threads)
-    given = {key: getattr(options, key) for key in ("epochs", "batch", "learning_rate", "hidden", "dropout")}
-    chosen = {**_PRESETS[options.preset], **{key: value for key, value in given.items() if value is not None}}
-    schedule = trainer.Schedule(views_per_epoch=options.views_per_epoch, seed=seed, **chosen)
     start = None if options.start is None else Start(options.start, "linear")
     library = pose_library([clip.joints for clip in split.training], seed=seed)
     training = trainer.LinearTraining(library, schedule, start=None if start is None else start.tensors)
@@ -78,7 +88,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
             lifter.store(path, training.network, training.extras["sigma_factor"], {"method": "linear"})
             return quick("linear", path, split, 30)
 
-    go("linear", training, output, request, options, measured)
+    pace = go("linear", training, output, request, options, measured)
     network = training.network.cpu()
     # What is evaluated is what is stored: half precision.
     for parameter in network.parameters():
@@ -88,6 +98,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     card = {
         "method": "linear",
         **split.card,
+        "supervision": "supervised: the 3D of every view",
         "options": options.said,
         "schedule": schedule.said,
         "licences": terms(options),
@@ -97,6 +108,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     lifter.store(output, network, factor, card)
     print(json.dumps(results, indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    return pace
 
 
 _VIEWS_PER_SUBJECT = 4000

@@ -12,7 +12,7 @@ import numpy as np
 from posemill.formats.motion import MotionClip
 from posemill.stages.train.data import MotionSplit
 
-__all__ = ["FIGURES", "FRAMES", "floors", "quick", "results"]
+__all__ = ["FIGURES", "FRAMES", "floors", "lifter_of", "quick", "results"]
 
 FRAMES = 27
 """Frames of a window."""
@@ -31,7 +31,7 @@ def _windows(clips: list[MotionClip], count: int, noisy: bool, seed: int) -> Any
     return draw_windows(joints, fps, count, FRAMES, rng, frame_rate=(fps, fps), noise=noise)
 
 
-def _lifter(name: str, weights: Path) -> tuple[Any, Any]:
+def lifter_of(name: str, weights: Path) -> tuple[Any, Any]:
     """The lifter with these weights, and its card."""
     module = importlib.import_module(f"posemill.lifters.{name}")
     options = module.Options(weights=weights)
@@ -43,7 +43,7 @@ def floors(name: str, weights: Path, split: MotionSplit, count: int) -> np.ndarr
     """Sigma per joint (17,) m per axis that the lifter leaves on every other held-out subject, detector-like 2D."""
     from posemill.training.held_out import measure
 
-    made, card = _lifter(name, weights)
+    made, card = lifter_of(name, weights)
     parts = [
         measure(made, card, _windows(split.held_out[subject], count, True, 2000 + i), split.fps).axis_rms
         for i, subject in enumerate(sorted(split.held_out)[::2])
@@ -61,7 +61,7 @@ def quick(name: str, weights: Path, split: MotionSplit, count: int, *, noisy: bo
     """Errors in mm on the held-out subjects, means over subjects; NaN where nothing is answered."""
     from posemill.training.held_out import measure
 
-    made, card = _lifter(name, weights)
+    made, card = lifter_of(name, weights)
     figures = [
         _figures(measure(made, card, _windows(split.held_out[subject], count, noisy, 3000 + i), split.fps))
         for i, subject in enumerate(sorted(split.held_out))
@@ -73,7 +73,7 @@ def results(name: str, weights: Path, split: MotionSplit, count: int) -> dict[st
     """Errors in mm on the held-out subjects, means over subjects, with exact and detector-like 2D, and coverage."""
     from posemill.training.held_out import measure
 
-    made, card = _lifter(name, weights)
+    made, card = lifter_of(name, weights)
     said: dict[str, Any] = {
         "protocol": f"{count} windows of {FRAMES} frames a subject, virtual cameras drawn as in "
         "training; mpjpe17 about the pelvis with the person's size given; p_mpjpe: similarity per frame; mean over "

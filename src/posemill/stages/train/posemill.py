@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -15,7 +15,10 @@ from posemill.provenance import sha256_file
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
 from posemill.stages.train.running import Start, go
 
-__all__ = ["TrainPosemillOptions", "run"]
+if TYPE_CHECKING:
+    from posemill.training.posemill import Schedule
+
+__all__ = ["TrainPosemillOptions", "planned", "run"]
 
 
 class TrainPosemillOptions(TrainOptions, extra="forbid"):
@@ -33,22 +36,28 @@ class TrainPosemillOptions(TrainOptions, extra="forbid"):
     windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
 
 
-def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
-    """Train ``posemill`` and write its weights; see :func:`posemill.stages.train.run`."""
+def planned(seed: int, values: dict[str, Any], output: Path) -> tuple[TrainPosemillOptions, Schedule, dict[str, Any]]:
+    """Options checked, and the schedule and the network's sizes that they ask for."""
+    from posemill.training.posemill import Schedule
+
     options = check_options("posemill", TrainPosemillOptions, values, output)
+    chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate")}
+    sizes = {key: getattr(options, key) for key in ("width", "before", "dilations", "after")}
+    return options, replace(Schedule(), seed=seed, **chosen), sizes
+
+
+def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
+    """Train ``posemill`` and write its weights; see :func:`posemill.stages.train.run`."""
+    options, schedule, sizes = planned(seed, values, output)
     split = read_split(motion, options)
     start = None if options.start is None else Start(options.start, "posemill")
-    sizes = {key: getattr(options, key) for key in ("width", "before", "dilations", "after")}
 
     import torch
 
-    from posemill.training.posemill import PosemillTraining, Schedule
+    from posemill.training.posemill import PosemillTraining
     from posemill.training.profile import shipped
 
     torch.set_num_threads(options.threads)
-    schedule = replace(
-        Schedule(), seed=seed, **{key: getattr(options, key) for key in ("steps", "batch", "learning_rate")}
-    )
     about = {"lifter": "posemill", "network": sizes | {"dilations": list(options.dilations)}}
     training = PosemillTraining(split.training, schedule, sizes, start=None if start is None else start.tensors)
     request = {
@@ -71,7 +80,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
             store(path, training.network, about)
             return quick("posemill", path, split, 30)
 
-    go("posemill", training, output, request, options, evaluate)
+    pace = go("posemill", training, output, request, options, evaluate)
 
     from posemill.lifters.loading import store
     from posemill.stages.train.calibration import calibrate, measured
@@ -97,3 +106,4 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
     store(output, network, card, {"sigma_factor": factor})
     print(json.dumps(card["results"], indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    return pace

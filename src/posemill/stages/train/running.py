@@ -78,15 +78,20 @@ def go(
     request: Mapping[str, Any],
     options: RunOptions,
     evaluate: Callable[[], Mapping[str, float]] | None = None,
-) -> None:
+) -> float:
     """Train, or go on; see :func:`posemill.training.engine.run`.
 
     Parameters
     ----------
     request
         What decides the bytes beside code, libraries and device, which are added here.
+
+    Returns
+    -------
+    Seconds per step (:func:`posemill.training.pace.clock`), examples and checkpoints included; NaN if none was left
     """
     from posemill.training.engine import Running, run
+    from posemill.training.pace import clock
 
     ticker: Ticker | None = None
 
@@ -105,8 +110,10 @@ def go(
         "libraries": library_versions(("numpy", "scipy", "torch")),
         "device": training.device.type,
     }
+    now = clock(training)
+    began = now()
     try:
-        run(
+        first = run(
             training,
             folder=run_folder(output),
             request=whole,
@@ -117,6 +124,8 @@ def go(
     finally:
         if ticker is not None:
             ticker.__exit__(None, None, None)
+    done = training.steps - first
+    return (now() - began) / done if done else float("nan")
 
 
 def stored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

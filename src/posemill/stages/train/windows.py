@@ -25,7 +25,9 @@ from posemill.stages.train.supervision import SUPERVISIONS, make
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["TrainWindowsOptions", "run"]
+    from posemill.training.supervised import Recipe, Schedule
+
+__all__ = ["TrainWindowsOptions", "planned", "run"]
 
 # Windows of each held-out subject for the measurements during a training.
 _QUICK = 30
@@ -53,8 +55,8 @@ class TrainWindowsOptions(TrainOptions, DatasetOptions, extra="forbid"):
         return {**super().said, "dataset_2d": file}
 
 
-def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]) -> None:
-    """Train a lifter and write its weights; see :func:`posemill.stages.train.run`."""
+def planned(name: str, seed: int, values: dict[str, Any], output: Path) -> tuple[Any, Recipe, Schedule]:
+    """Options checked, and the recipe and schedule that they ask for."""
     from posemill.training.presets import of, own
 
     ways = SUPERVISIONS.get(name, ("supervised",))
@@ -70,6 +72,12 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     recipe = recipe.sized({**recipe.network, **{key: value for key, value in given.items() if value is not None}})
     chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate", "noise")}
     schedule = replace(recipe.schedule, seed=seed, **{k: v for k, v in chosen.items() if v is not None})
+    return options, recipe, schedule
+
+
+def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
+    """Train a lifter and write its weights; see :func:`posemill.stages.train.run`."""
+    options, recipe, schedule = planned(name, seed, values, output)
     split = read_split(motion, options, measured_only=options.dataset is not None)
     dataset = read_dataset(options)
     data = split.card
@@ -108,7 +116,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
             _store(path, network, training.extras, about)
             return quick(name, path, split, _QUICK)
 
-    go(name, training, output, request, options, evaluate)
+    pace = go(name, training, output, request, options, evaluate)
     network = network.cpu()
     card = {
         **about,
@@ -129,6 +137,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
     _store(output, network, extras, card)
     print(json.dumps(card["results"], indent=1))
     print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    return pace
 
 
 def _store(path: Path, network: Any, extras: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
