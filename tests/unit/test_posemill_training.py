@@ -121,3 +121,18 @@ def test_it_learns():
     losses = []
     run(training, running=Running(log_every=10), report=lambda done, scalars: losses.append(scalars.get("distance_mm")))
     assert np.mean(losses[-20:]) < 0.6 * losses[10]
+
+
+def test_recombined_motion_is_a_source_for_every_recipe():
+    from posemill.training.noise import NoiseLevels
+    from posemill.training.recombined import Recombined
+
+    source = Recombined(MotionLibrary(clips(), clusters=5), NoiseLevels())
+    windows = source.draw(20, 9, np.random.default_rng(0))
+    assert windows.joints_camera.shape == (20, 9, 17, 3) and windows.keypoints.shape == (20, 9, 17, 2)
+    focal, centre = windows.focal_px[:, None, None, None], ((windows.size - 1) / 2)[:, None, None]
+    plane = windows.joints_camera[..., :2] / windows.joints_camera[..., 2:]
+    np.testing.assert_allclose(plane * focal + centre, windows.exact, atol=1e-6)
+    assert 0.1 < np.abs(windows.keypoints - windows.exact).mean() < 100
+    again = source.draw(20, 9, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.keypoints, windows.keypoints)

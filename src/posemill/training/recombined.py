@@ -8,15 +8,17 @@ person's left along the hips, y backwards, z up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.formats.motion import MotionClip
 from posemill.skeleton import JOINT_SETS
+from posemill.training.noise import NoiseLevels
+from posemill.training.sequences import FRAME_RATE, Windows, before_cameras
 
-__all__ = ["Changes", "MotionLibrary", "Motions", "draw_motions"]
+__all__ = ["Changes", "MotionLibrary", "Motions", "Recombined", "draw_motions"]
 
 _SET = JOINT_SETS["posemill21"]
 _BODY = len(JOINT_SETS["h36m17"])
@@ -206,6 +208,26 @@ def draw_motions(
     mirrored = rng.random(count) < 0.5
     joints[mirrored] = joints[mirrored][:, :, _FLIP] * _SIDES
     return Motions(joints, step_s, library.feet[library.clip[legs]])
+
+
+@dataclass(frozen=True)
+class Recombined:
+    """A :class:`~posemill.training.sequences.Source` of recombined motion through virtual cameras.
+
+    Attributes
+    ----------
+    noise
+        Detector errors; None for exact keypoints.
+    """
+
+    library: MotionLibrary
+    noise: NoiseLevels | None = None
+    changes: Changes = field(default_factory=Changes)
+
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> Windows:
+        """Draw windows of bodies of all sizes before cameras of all kinds."""
+        motions = draw_motions(self.library, count, frames, rng, frame_rate=FRAME_RATE, changes=self.changes)
+        return before_cameras(motions.joints[:, :, :_BODY].astype(np.float64), rng, noise=self.noise)
 
 
 def _cells(rows: np.ndarray, frames: int, bones: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -13,7 +13,7 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.noise import NoiseLevels, image_noise
 from posemill.training.virtual_cameras import CameraRange, view
 
-__all__ = ["FRAME_RATE", "Captured", "Source", "Windows", "draw_windows"]
+__all__ = ["FRAME_RATE", "Captured", "Source", "Windows", "before_cameras", "draw_windows"]
 
 _SET = JOINT_SETS["h36m17"]
 _FLIP = _SET.flip_permutation
@@ -129,7 +129,18 @@ def draw_windows(
     mirrored = rng.random(count) < 0.5
     bodies[mirrored] = bodies[mirrored][:, :, _FLIP] * (-1, 1, 1)
     bodies *= rng.uniform(0.88, 1.12, count)[:, None, None, None]
-    views = view(bodies.reshape(count, -1, 3), rng, cameras)
+    return before_cameras(bodies, rng, noise=noise, cameras=cameras)
+
+
+def before_cameras(
+    bodies: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    noise: NoiseLevels | None = None,
+    cameras: CameraRange | None = None,
+) -> Windows:
+    """Put a static camera before each window of bodies (N, T, 17, 3) metres, z up, and a detector behind it."""
+    views = view(bodies.reshape(len(bodies), -1, 3), rng, cameras)
     joints_camera = views.joints_camera.reshape(bodies.shape)
     exact = views.keypoints.reshape(*bodies.shape[:3], 2)
     keypoints = exact

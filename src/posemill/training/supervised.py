@@ -72,6 +72,8 @@ class Schedule:
         So many windows are drawn at a time, and each is used so often.
     noise
         Whether the 2D has a detector's errors.
+    recombined
+        Whether legs, trunk and arms of several recordings are put together.
     critic
         None: as published, and the learning rate too.
     """
@@ -83,6 +85,7 @@ class Schedule:
     passes: int = 2
     seed: int = 0
     noise: bool = True
+    recombined: bool = False
     critic: Critic | None = None
 
 

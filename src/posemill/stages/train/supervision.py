@@ -114,11 +114,14 @@ def make(
 
 
 def _through_cameras(clips: Sequence[MotionClip], schedule: Any) -> Source:
+    from posemill.training.recombined import MotionLibrary, Recombined
     from posemill.training.sequences import Captured
     from posemill.training.supervised import noise_of
 
     if not clips:
         raise InputError(expected("clips of motion capture to train on", "some", "none"))
+    if schedule.recombined:
+        return Recombined(MotionLibrary(clips, seed=schedule.seed), noise_of(schedule))
     return Captured([clip.joints for clip in clips], clips[0].fps, noise_of(schedule))
 
 

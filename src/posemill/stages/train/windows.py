@@ -44,6 +44,9 @@ class TrainWindowsOptions(TrainOptions, DatasetOptions, extra="forbid"):
     batch: Annotated[int | None, Field(ge=2, le=65536, description="Windows per batch")] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=1, description="At its highest")] = None
     noise: Annotated[bool | None, Field(description="Whether the 2D has a detector's errors")] = None
+    recombined: Annotated[
+        bool | None, Field(description="Whether legs, trunk and arms of several recordings are put together")
+    ] = None
     windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
 
     @property
@@ -70,7 +73,7 @@ def planned(name: str, seed: int, values: dict[str, Any], output: Path) -> tuple
         recipe = own(name, options.preset, recipe)
     given = {key: getattr(options, key) for key in sizes if key != "supervision"}
     recipe = recipe.sized({**recipe.network, **{key: value for key, value in given.items() if value is not None}})
-    chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate", "noise")}
+    chosen = {key: getattr(options, key) for key in ("steps", "batch", "learning_rate", "noise", "recombined")}
     schedule = replace(recipe.schedule, seed=seed, **{k: v for k, v in chosen.items() if v is not None})
     return options, recipe, schedule
 
