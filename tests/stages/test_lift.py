@@ -174,6 +174,6 @@ def test_windows_training_writes_weights_with_floors_and_figures(tmp_path: Path,
 
 
 def test_sizes_of_the_network_are_options_of_their_method(tmp_path: Path):
-    message = "train temporal: wide: .*; options: resume, .*, steps, .*, filter_widths, channels"
+    message = "train temporal: wide: .*; options: .*resume, .*, steps, .*, filter_widths, channels"
     with pytest.raises(InputError, match=message):
         train.run("temporal", motion(tmp_path / "m.h5"), tmp_path / "w", options={"wide": 3})
