@@ -172,7 +172,8 @@ class _Seen(NamedTuple):
 
     def some(self, frames: np.ndarray) -> _Seen:
         """These frames alone."""
-        return _Seen(*(np.ascontiguousarray(a[..., frames]) for a in self[:-1]), self.min_depth_m)
+        depths, rays, offsets, ray_var, pose_var, valid = (np.ascontiguousarray(a[..., frames]) for a in self[:-1])
+        return _Seen(depths, rays, offsets, ray_var, pose_var, valid, self.min_depth_m)
 
     def variance(self, root: np.ndarray) -> np.ndarray:
         """(J, T) m², of each joint's equations if the root is there."""

@@ -86,7 +86,12 @@ def root_trajectory(
         part = slice(max(start - margin, 0), min(stop + margin, frames))
         core = slice(start - part.start, stop - part.start)
         found = _part(
-            *(a[part] for a in (time, joints, pose_sigma, keypoints, keypoint_sigma_px, valid)),
+            time[part],
+            joints[part],
+            pose_sigma[part],
+            keypoints[part],
+            keypoint_sigma_px[part],
+            valid[part],
             camera,
             temporal=temporal,
             scale_sigma=scale_sigma,
