@@ -1,8 +1,8 @@
 """Gravity and floor of a camera that does not move, from the people before it; no calibration.
 
 The floor is the plane ``X · up + height = 0`` in camera axes, with the camera ``height`` above it. Spots where feet
-stood give it by least squares. A spot errs along its line of sight by a share of its depth, which tilts the plane little
-where the camera looks along the floor, and by some centimetres in height. The upright bodies' own direction enters as a
+stood give it by least squares. A spot errs along its line of sight by a share of its depth, which tilts the plane
+little where the camera looks along the floor, and by some centimetres in height. The upright bodies' own direction enters as a
 measurement of ``up``, weaker, but it is there when somebody stands in one place. Both are one linear system in the two
 tilts of ``up`` and the height, robustly weighted, and its inverse is the covariance.
 
@@ -107,7 +107,7 @@ def _not_a_camera(up: np.ndarray) -> str:
     elevation = np.degrees(np.arcsin(np.clip(abs(up[2]), 0, 1)))
     roll = np.degrees(np.abs(np.arctan2(up[0], -up[1])))
     if elevation > _MAX_ELEVATION_DEG or roll > _MAX_ROLL_DEG:
-        return f"people's bodies point {roll:.0f} deg from the picture's up, {elevation:.0f} deg out of its plane: lying?"
+        return f"bodies point {roll:.0f} deg from the picture's up and {elevation:.0f} deg out of its plane: lying?"
     return ""
 
 

@@ -112,7 +112,9 @@ def observe(seen: Artifact, lifted: Artifact) -> dict[str, dict[str, Observed]]:
     ray_blind = bool(lifted.attrs.get("ray_blind", False))
     return {
         name: {
-            track: _one(clip, clip.tracks[track], seen.clips[name], seen.clips[name].tracks[track], seen, body, ray_blind)
+            track: _one(
+                clip, clip.tracks[track], seen.clips[name], seen.clips[name].tracks[track], seen, body, ray_blind
+            )
             for track in clip.tracks
         }
         for name, clip in lifted.clips.items()

@@ -187,5 +187,3 @@ def _runs(time: Times, sole: Vector3, frames: np.ndarray) -> list[np.ndarray]:
             runs.append(frames[start:n])
             start = n
     return [*runs, frames[start:]] if len(frames) else []
-
-

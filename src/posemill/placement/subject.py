@@ -131,8 +131,8 @@ def find_floors(
 ) -> dict[str, Floor | str]:
     """Find the floor before the camera of each clip, or one line that says why there is none.
 
-    Clips of one camera (``cameras``: clip to its name) are fitted together. Where one of them contradicts the others, the
-    camera was moved between them, and each has its own.
+    Clips of one camera (``cameras``: clip to its name) are fitted together. Where one of them contradicts the others,
+    the camera was moved between them, and each has its own.
     """
     groups: dict[tuple[object, ...], list[str]] = {}
     result: dict[str, Floor | str] = {}

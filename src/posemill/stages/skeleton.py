@@ -25,8 +25,8 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
         The skeleton artifact.
     request
         Options as in :class:`posemill.placement.options.SkeletonOptions`. Its sheet has ``height_m``, the person's
-        standing height or None, ``camera_heights_m``, clip to the camera's height above the floor where it is known, and
-        ``cameras``, clip to the camera that it shares with other clips.
+        standing height or None, ``camera_heights_m``, clip to the camera's height above the floor where it is known,
+        and ``cameras``, clip to the camera that it shares with other clips.
 
     Raises
     ------
