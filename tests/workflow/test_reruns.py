@@ -175,6 +175,9 @@ def test_a_skeleton_that_the_workflow_makes_itself_is_no_pin(project):
     project.configure("export: []", "export: []\nskeletons: {S1: results/S1/skeleton.stub_standing.stub_upright.h5}")
     _, text = project.snakemake("-n", POSES, check=False)
     assert "copy it to another place and name the copy" in text
+    project.configure("{S1: results/S1/skeleton.stub_standing.stub_upright.h5}", "{S2: x.h5}")
+    _, text = project.snakemake("-n", POSES, check=False)
+    assert "skeletons: no subject 'S2'; subjects: S1" in text
 
 
 def test_swapping_back_only_publishes(project):

@@ -130,21 +130,35 @@ def skeleton_fingerprint(wildcards):
     )
 
 
+def pinned_skeletons():
+    """Subject to the file of its bones that configuration or sheet name; checked before anything is planned."""
+    found = {s: CLIPS.skeleton(s) for s in CLIPS.subjects if CLIPS.skeleton(s)}
+    for subject, file in SETTINGS.skeletons.items():
+        if subject not in CLIPS.subjects:
+            raise WorkflowError(
+                f"posemill: configuration: skeletons: no subject {subject!r}; subjects: {', '.join(CLIPS.subjects)}"
+            )
+        found[subject] = Path(file)
+    for subject, file in found.items():
+        if not file.is_file():
+            raise WorkflowError(
+                f"posemill: skeleton of {subject}: expected a file, got nothing at {file}"
+            )
+        if file.resolve().parent == Path(RESULTS, subject).resolve():
+            raise WorkflowError(
+                f"posemill: skeleton of {subject}: expected a file outside {RESULTS}/{subject}, got {file}, which "
+                "changes with the clips; copy it to another place and name the copy"
+            )
+    return found
+
+
+PINNED = pinned_skeletons()
+
+
 def skeleton_of(wildcards):
-    """The bones that place works with: the file that the configuration or the sheet names, or those measured here."""
-    subject = wildcards.subject
-    pinned = SETTINGS.skeletons.get(subject) or CLIPS.skeleton(subject)
-    measured = (
-        f"{RESULTS}/{subject}/skeleton.{wildcards.detector}.{wildcards.lifter}.h5"
-    )
-    if pinned is None:
-        return measured
-    if Path(pinned).resolve().parent == Path(RESULTS, subject).resolve():
-        raise WorkflowError(
-            f"posemill: skeleton of {subject}: expected a file outside {RESULTS}/{subject}, got {pinned}, which changes "
-            "with the clips; copy it to another place and name the copy"
-        )
-    return str(pinned)
+    """The bones that place works with: a file that is named, or those measured from the clips."""
+    measured = f"{RESULTS}/{wildcards.subject}/skeleton.{wildcards.detector}.{wildcards.lifter}.h5"
+    return str(PINNED.get(wildcards.subject, measured))
 
 
 def place_fingerprint(wildcards):

@@ -2,9 +2,9 @@
 
 The floor is the plane ``X · up + height = 0`` in camera axes, with the camera ``height`` above it. Spots where feet
 stood give it by least squares. A spot errs along its line of sight by a share of its depth, which tilts the plane
-little where the camera looks along the floor, and by some centimetres in height. The upright bodies' own direction enters as a
-measurement of ``up``, weaker, but it is there when somebody stands in one place. Both are one linear system in the two
-tilts of ``up`` and the height, robustly weighted, and its inverse is the covariance.
+little where the camera looks along the floor, and by some centimetres in height. The upright bodies' own direction
+enters as a measurement of ``up``: weaker, but there when somebody stands in one place. Both are one linear system in
+the two tilts of ``up`` and the height, robustly weighted, and its inverse is the covariance.
 
 What the figures below are from: captured motion of five people through virtual cameras, and the twin. Directions of
 upright bodies err by 2.5 degrees per axis from clip to clip, of which 1.5 are the person's habit and do not average

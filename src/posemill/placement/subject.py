@@ -26,6 +26,8 @@ __all__ = ["Measured", "Scale", "find_floors", "fused", "measure"]
 Tracks = Mapping[str, Observed]
 # How far apart, in their sigma, the floors of one camera's clips may be before it must have been moved.
 _MOVED = 3.0
+# Share of the variance of scale by the camera's height that all cameras before one person have in common.
+_ALIKE = 0.5
 
 
 class Scale(NamedTuple):
@@ -110,7 +112,7 @@ def _from_cameras(
     cameras: Mapping[str, str],
     options: PlaceOptions,
 ) -> list[Scale]:
-    """One word of each camera whose height is known and whose floor is found."""
+    """What the cameras say together whose height is known and whose floor is found; at most one word."""
     placed = {
         name: [t.on(t.path(skeleton, options), skeleton) for t in tracks.values()]
         for name, tracks in clips.items()
@@ -123,7 +125,13 @@ def _from_cameras(
             scale = Scale("camera_height_m", heights_m[name] / floor.height_m, float(sigma))
             # Clips that share a floor say this once.
             out.setdefault(cameras.get(name, name), scale)
-    return list(out.values())
+    if not out:
+        return []
+    best = fused(list(out.values()))
+    # Part of what a camera errs by is the person, before all cameras alike: how the feet stand, how far one leans.
+    weight = 1 / np.array([s.sigma for s in out.values()]) ** 2
+    alike = float((weight * [s.sigma for s in out.values()]).sum() / weight.sum())
+    return [best._replace(sigma=float(np.sqrt((1 - _ALIKE) * best.sigma**2 + _ALIKE * alike**2)))]
 
 
 def find_floors(
