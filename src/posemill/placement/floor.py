@@ -31,7 +31,7 @@ _HABIT, _CLIP = np.radians(1.5), np.radians(2.0)
 # A spot's error along its line of sight, as a share of its depth, and in height.
 _ALONG, _HEIGHT_M = 0.012, 0.025
 # Spots in one cell share what a pose does to them: together they weigh as the root of their number.
-_CELL_M, _HUBER, _ROUNDS = 0.3, 2.0, 8
+_CELL_M, _BIWEIGHT, _ROUNDS = 0.3, 5.0, 10
 _UPRIGHT_S, _AGREEING, _MAX_ROLL_DEG, _MAX_ELEVATION_DEG = 0.5, 0.5, 50.0, 75.0
 
 
@@ -123,14 +123,15 @@ def _solve(
     a = np.stack([points @ first, points @ second, np.ones(len(points))], -1)
     b = above_m - points @ up
     prior = np.diag([1 / tilt_var, 1 / tilt_var, 0.0])
-    weights = 1 / sigma**2
-    x, normal = np.zeros(3), prior
+    # Tukey's weights from the vote's own plane on, at the usual height: a chair among few spots would draw a fit that
+    # begins with all of them to itself.
+    x, normal = np.array([0.0, 0.0, np.median(b)]), prior
     for _ in range(_ROUNDS):
-        normal = prior + a.T @ (a * weights[:, None])
-        x = np.linalg.solve(normal, a.T @ (weights * b))
         residual = np.abs(a @ x - b) / sigma
         spread = max(1.0, 1.4826 * float(np.median(residual)))
-        weights = np.minimum(1.0, _HUBER * spread / np.maximum(residual, 1e-12)) / (spread * sigma) ** 2
+        weights = (np.maximum(1 - (residual / spread / _BIWEIGHT) ** 2, 0.0) / (spread * sigma)) ** 2
+        normal = prior + a.T @ (a * weights[:, None])
+        x = np.linalg.solve(normal, a.T @ (weights * b))
     tilted = up + x[0] * first + x[1] * second
     length = float(np.linalg.norm(tilted))
     return tilted / length, float(x[2]) / length, np.linalg.inv(normal)
