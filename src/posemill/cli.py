@@ -31,6 +31,10 @@ Options = Annotated[
     list[str] | None,
     Parameter(name=["--option"], help="An option of the method or stage as name=value; may be repeated.", negative=""),
 ]
+Said = Annotated[
+    list[str] | None,
+    Parameter(name=["--option"], help="What the card shall say, as name=value; may be repeated.", negative=""),
+]
 Stage = Annotated[
     str | None,
     Parameter(
@@ -726,9 +730,7 @@ def noise_fit(
     truth: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     output: Output,
     name: str,
-    option: Annotated[
-        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
-    ] = None,
+    option: Said = None,
 ) -> None:
     """Fit a detector's error profile to its keypoints and the truth.
 
@@ -754,9 +756,7 @@ def noise_fit_mpii(
     output: Output,
     name: str,
     like: str = "mediapipe",
-    option: Annotated[
-        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
-    ] = None,
+    option: Said = None,
 ) -> None:
     """Fit a detector's error profile to its predictions on annotated pictures of MPII.
 
