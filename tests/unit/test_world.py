@@ -156,6 +156,15 @@ def test_wrong_spots_are_outvoted():
     assert isinstance(found, Floor) and angle_deg(found.up, true_up(camera)) < 2.0
 
 
+def test_feet_on_no_plane_are_no_floor():
+    camera = CAMERAS["front"]
+    time, joints = before(camera)
+    one = look(time, joints, "posemill21", HEIGHT_M)
+    stairs = one.spots.points + 0.4 * np.arange(len(one.spots.points))[:, None] * true_up(camera)
+    found = fit_floor([replace(one, spots=Spots(stairs, one.spots.above_m))])
+    assert isinstance(found, str) and "off any plane" in found
+
+
 # ------------------------------------------------------------------------------------------ clips of one camera
 
 

@@ -32,6 +32,8 @@ _HABIT, _CLIP = np.radians(1.5), np.radians(2.0)
 _ALONG, _HEIGHT_M = 0.012, 0.025
 # Spots in one cell share what a pose does to them: together they weigh as the root of their number.
 _CELL_M, _BIWEIGHT, _ROUNDS = 0.3, 5.0, 10
+# Spots that are this many sigma off their plane, in the median of at least four, are on none.
+_NO_PLANE, _FEW = 4.0, 4
 _UPRIGHT_S, _AGREEING, _MAX_ROLL_DEG, _MAX_ELEVATION_DEG = 0.5, 0.5, 50.0, 75.0
 
 
@@ -92,7 +94,10 @@ def fit_floor(evidence: Sequence[Evidence], *, focal_sigma: float = 0.0, max_sig
     if len(points) == 0:
         return "no foot is seen to stand"
     tilt_var = _HABIT**2 + _CLIP**2 / len(votes)
-    up, height_m, covariance = _solve(points, above_m, up, tilt_var)
+    up, height_m, covariance, spread = _solve(points, above_m, up, tilt_var)
+    if spread > _NO_PLANE and len(points) >= _FEW:
+        off_cm = 100 * float(np.median(np.abs(points @ up + height_m - above_m)))
+        return f"{len(points)} spots where feet stand are {off_cm:.0f} cm off any plane: stairs, or a camera that moves"
     slope = np.arcsin(np.clip(up[2], -1, 1))
     from_focal = focal_sigma * np.sin(2 * slope) / 2
     sigma_deg = float(np.degrees(np.sqrt(covariance[0, 0] + covariance[1, 1] + from_focal**2)))
@@ -113,8 +118,8 @@ def _not_a_camera(up: np.ndarray) -> str:
 
 def _solve(
     points: np.ndarray, above_m: np.ndarray, up: np.ndarray, tilt_var: float
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Up (3,), camera height, and the covariance (3, 3) of two tilts (radians) and the height."""
+) -> tuple[np.ndarray, float, np.ndarray, float]:
+    """Up (3,), camera height, covariance (3, 3) of two tilts (radians) and the height; the spots' spread in sigma."""
     first = unit(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
     second = np.cross(up, first)
     along = _ALONG * points[:, 2] * (unit(points) @ up)
@@ -125,13 +130,16 @@ def _solve(
     prior = np.diag([1 / tilt_var, 1 / tilt_var, 0.0])
     # Tukey's weights from the vote's own plane on, at the usual height: a chair among few spots would draw a fit that
     # begins with all of them to itself.
-    x, normal = np.array([0.0, 0.0, np.median(b)]), prior
-    for _ in range(_ROUNDS):
+    x, normal, spread = np.array([0.0, 0.0, np.median(b)]), prior, 1.0
+    for step in range(_ROUNDS + 1):
+        last = step == _ROUNDS
         residual = np.abs(a @ x - b) / sigma
         spread = max(1.0, 1.4826 * float(np.median(residual)))
-        weights = (np.maximum(1 - (residual / spread / _BIWEIGHT) ** 2, 0.0) / (spread * sigma)) ** 2
+        tukey = np.maximum(1 - (residual / spread / _BIWEIGHT) ** 2, 0.0) ** 2
+        # What the spots err more than they should counts at the end only, or a wrong vote would make them weightless.
+        weights = tukey / (sigma * (spread if last else 1.0)) ** 2
         normal = prior + a.T @ (a * weights[:, None])
         x = np.linalg.solve(normal, a.T @ (weights * b))
     tilted = up + x[0] * first + x[1] * second
     length = float(np.linalg.norm(tilted))
-    return tilted / length, float(x[2]) / length, np.linalg.inv(normal)
+    return tilted / length, float(x[2]) / length, np.linalg.inv(normal), spread
