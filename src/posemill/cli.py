@@ -14,7 +14,7 @@ import yaml
 from cyclopts import App, Parameter
 
 from posemill import registry
-from posemill.errors import InputError, PosemillError
+from posemill.errors import InputError, PosemillError, expected
 from posemill.images.command import app as images
 from posemill.plan import plan
 from posemill.provenance import StageRequest
@@ -161,7 +161,13 @@ def gather(
 
 @app.command
 def lift(
-    keypoints2d: Path, *, output: Output, lifter: str = "posemill", option: Options = None, stage: Stage = None
+    keypoints2d: Path,
+    *,
+    output: Output,
+    lifter: str = "posemill",
+    pose3d: Annotated[list[str] | None, Parameter(negative="")] = None,
+    option: Options = None,
+    stage: Stage = None,
 ) -> None:
     """Lift 2D keypoints to root-relative 3D poses.
 
@@ -171,10 +177,16 @@ def lift(
         File that posemill gather wrote.
     lifter
         Which lifter (posemill list lifters).
+    pose3d
+        CLIP=FILE: poses that another system made of that clip (TRC, npz, an artifact), taken instead; may be repeated.
     """
     from posemill.stages import lift as run
 
-    run.run(keypoints2d, output, _request("lift", stage, lifter, option))
+    given = {clip: file for clip, _, file in (text.partition("=") for text in pose3d or [])}
+    if not all(given.values()):
+        raise InputError(expected("--pose3d", "CLIP=FILE", ", ".join(pose3d or [])))
+    sheet = {"pose3d": given} if given else {}
+    run.run(keypoints2d, output, _request("lift", stage, lifter, option, sheet))
 
 
 @app.command
