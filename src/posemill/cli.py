@@ -195,22 +195,73 @@ def place(
     lifted3d: Path,
     *,
     output: Output,
+    skeleton: Path | None = None,
     height_m: float | None = None,
+    camera_height_m: float | None = None,
+    one_camera: Annotated[bool, Parameter(negative="")] = False,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
-    """Find metric scale and camera-to-body translation, and the camera's place in the world.
+    """Find the camera-to-body translation and the camera's place in the world; metres, too, without a skeleton.
 
     Parameters
     ----------
     keypoints2d, lifted3d
         Files that posemill gather and posemill lift wrote.
-    height_m
-        The person's height, barefoot.
+    skeleton
+        File that posemill skeleton wrote of the same person; without, the bones are measured over these clips.
+    height_m, camera_height_m
+        The person's height, barefoot; the camera's above the floor. For the metres where there is no skeleton.
+    one_camera
+        All clips are from one camera that was not moved between them.
     """
     from posemill.stages import place as run
 
-    run.run(keypoints2d, lifted3d, output, _request("place", stage, "", option, {"height_m": height_m}))
+    sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
+    run.run(keypoints2d, lifted3d, output, _request("place", stage, "", option, sheet), skeleton)
+
+
+@app.command
+def skeleton(
+    keypoints2d: Path,
+    lifted3d: Path,
+    *,
+    output: Output,
+    height_m: float | None = None,
+    camera_height_m: float | None = None,
+    one_camera: Annotated[bool, Parameter(negative="")] = False,
+    option: Options = None,
+    stage: Stage = None,
+) -> None:
+    """Measure a person's bones over all clips, in metres.
+
+    Parameters
+    ----------
+    keypoints2d, lifted3d
+        Files that posemill gather and posemill lift wrote.
+    height_m, camera_height_m
+        The person's height, barefoot; the camera's above the floor.
+    one_camera
+        All clips are from one camera that was not moved between them.
+    """
+    from posemill.stages import skeleton as run
+
+    sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
+    run.run(keypoints2d, lifted3d, output, _request("skeleton", stage, "", option, sheet))
+
+
+def _bodily(
+    keypoints2d: Path, height_m: float | None, camera_height_m: float | None, one_camera: bool
+) -> dict[str, Any]:
+    """Say of a file's clips what a sheet would say."""
+    from posemill.formats import artifact
+
+    clips = sorted(artifact.read(keypoints2d, "keypoints2d").clips)
+    return {
+        "height_m": height_m,
+        "camera_heights_m": dict.fromkeys(clips, camera_height_m) if camera_height_m else {},
+        "cameras": dict.fromkeys(clips, clips[0]) if one_camera and clips else {},
+    }
 
 
 @app.command
