@@ -123,7 +123,9 @@ def low_pass(
     (S, T, D), NaN where not observed; gaps up to ``max_gap_s`` are passed over.
     """
     dt = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-    usual = np.nanmedian(np.where(observed, sigma, np.nan), axis=-1, keepdims=True) if observed.any() else 1.0
+    # Series that nothing is observed of have no usual sigma, and need none.
+    some = np.where(observed.any(-1, keepdims=True), np.where(observed, sigma, np.nan), 1.0)
+    usual = np.nanmedian(some, axis=-1, keepdims=True) if observed.any() else 1.0
     with np.errstate(invalid="ignore"):
         relative = np.where(observed & (sigma > 0), sigma / usual, 1.0)
     variance = np.clip(relative, 0.1, 10.0) ** 2 / dt

@@ -12,14 +12,13 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.merging.contacts import foot_contacts
+from posemill.merging.feet import SeenFeet, lock_feet
+from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
-from posemill.skeleton import JOINT_SETS, normalise_pose
+from posemill.skeleton import normalise_pose
 from posemill.smoothing import low_pass
 
 __all__ = ["Merged", "axis_sigma", "merge", "smooth_pose"]
-
-_ANKLES = JOINT_SETS["h36m17"].indices(("left_ankle", "right_ankle"))
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ def merge(
     *,
     temporal: bool,
     options: MergeOptions,
+    seen: SeenFeet | None = None,
+    scale_sigma: float = 0.0,
 ) -> Merged:
     """Merge one person of one clip.
 
@@ -93,11 +94,18 @@ def merge(
     lengths_m, scale
         The subject's bone lengths (16,), and metres per unit of the lifter.
     camera
-        With its place in the world, or None: then the result stays in the camera's frame.
+        With its place in the world, or None: then the result stays in the camera's frame, contacts are unknown, and no
+        foot is locked.
     temporal
-        False: stills; nothing is smoothed and contacts are unknown.
+        False: stills; nothing is smoothed or locked, and contacts are unknown.
+    seen
+        The feet in the image; None: they are judged by the placed pose alone.
+    scale_sigma
+        Relative; the part of ``root_sigma`` that is one error of the whole path.
     """
     pose = normalise_pose(joints_relative, lengths_m)
+    if options.joint_limits:
+        pose = bend_forwards(pose)
     sigma = joint_sigma * scale
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
@@ -106,15 +114,18 @@ def merge(
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)
     joints_camera = joints_camera + hide[..., None]
-    root = root_camera + np.where(valid.any(-1), 0.0, np.nan)[:, None]
     spread = np.sqrt(sigma**2 + root_sigma[:, None] ** 2) + hide[..., None]
     lifted = joints_relative * scale + root_camera[:, None]
-    moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     contact = np.zeros((len(time), 2), dtype=bool)
     joints = joints_camera
     if camera is not None and camera.R is not None:
-        joints, root = camera.camera_to_world(joints_camera), camera.camera_to_world(root)
+        joints = camera.camera_to_world(joints_camera)
         spread = axis_sigma(spread, camera.R.T)
-        if temporal:
-            contact = foot_contacts(time, joints[:, _ANKLES], options)
+        if temporal and len(time) > 1:
+            joints, contact = lock_feet(
+                time, joints, sigma, root_sigma, lengths_m, camera, seen, options, scale_sigma=scale_sigma
+            )
+            joints_camera = camera.world_to_camera(joints)
+    root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
+    moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
