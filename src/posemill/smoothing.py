@@ -104,7 +104,13 @@ def smooth(
 
 
 def low_pass(
-    time: np.ndarray, points: np.ndarray, sigma: np.ndarray, observed: np.ndarray, *, cutoff_hz: float, max_gap_s: float
+    time: np.ndarray,
+    points: np.ndarray,
+    sigma: np.ndarray,
+    observed: np.ndarray,
+    *,
+    cutoff_hz: float | np.ndarray,
+    max_gap_s: float,
 ) -> np.ndarray:
     """Low-pass S series without lag; frames of larger sigma count less.
 
@@ -117,6 +123,8 @@ def low_pass(
         (S, T, D), NaN where not observed.
     sigma
         (S, T), only its ratios within a series matter.
+    cutoff_hz
+        One for all, or (S, T) of each frame.
 
     Returns
     -------
@@ -128,8 +136,10 @@ def low_pass(
     usual = np.nanmedian(some, axis=-1, keepdims=True) if observed.any() else 1.0
     with np.errstate(invalid="ignore"):
         relative = np.where(observed & (sigma > 0), sigma / usual, 1.0)
-    variance = np.clip(relative, 0.1, 10.0) ** 2 / dt
-    q = (2 * np.pi * cutoff_hz / _DUAL_PASS) ** 2
+    # The cutoff is the root of q over sigma: a frame of half the cutoff is one of four times the sigma.
+    highest = float(np.max(cutoff_hz))
+    variance = np.clip(relative, 0.1, 10.0) ** 2 / dt * np.broadcast_to(highest / cutoff_hz, relative.shape) ** 4
+    q = (2 * np.pi * highest / _DUAL_PASS) ** 2
     mean, _, _ = smooth(
         time,
         points[..., None, :],

@@ -18,7 +18,10 @@ from posemill.merging.options import MergeOptions
 from posemill.skeleton import normalise_pose
 from posemill.smoothing import low_pass
 
-__all__ = ["Merged", "axis_sigma", "merge", "smooth_pose"]
+__all__ = ["Merged", "axis_sigma", "merge", "smooth_motion"]
+
+# The speed that sets the cutoff is that of points below the first, and is itself smoothed by the second.
+_PROBE_HZ, _SPEED_HZ = 3.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,28 @@ class Merged:
     moved: PerJoint
 
 
-def smooth_pose(
-    time: Times, joints: Points3, sigma: PerJoint, lengths_m: np.ndarray, *, cutoff_hz: float, max_gap_s: float
-) -> Points3:
-    """Low-pass a root-relative pose (T, 17, 3) without lag and give it its bone lengths again; NaN stays NaN."""
-    known = np.isfinite(joints).all(-1)
-    smooth = low_pass(
-        time, joints.transpose(1, 0, 2), sigma.T, known.T, cutoff_hz=cutoff_hz, max_gap_s=max_gap_s
-    ).transpose(1, 0, 2)
-    return normalise_pose(smooth, lengths_m)
+def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeOptions) -> Points3:
+    """Low-pass points (T, J, 3) m without lag, the stronger the slower they move; NaN stays NaN.
+
+    What rests has nothing that a low cutoff could take away, and shows jitter most; what is fast needs its high
+    frequencies. The cutoff grows with the smoothed speed, and is the same before and after a frame.
+
+    Parameters
+    ----------
+    sigma
+        (T, J), only its ratios within a joint matter.
+    """
+    assert options.cutoff_hz is not None
+    known = np.isfinite(points).all(-1).T
+    series, spread, gap = points.transpose(1, 0, 2), sigma.T, options.max_gap_s
+    even = np.ones(known.shape)
+    rough = low_pass(time, series, even, known, cutoff_hz=_PROBE_HZ, max_gap_s=gap)
+    speed = np.linalg.norm(np.gradient(rough, time, axis=1), axis=-1)
+    moving = np.isfinite(speed)
+    speed = low_pass(time, speed[..., None], even, moving, cutoff_hz=_SPEED_HZ, max_gap_s=gap)[..., 0]
+    cutoff = options.still_cutoff_hz + options.cutoff_hz_per_m_s * np.maximum(np.nan_to_num(speed), 0.0)
+    cutoff = np.minimum(cutoff, options.cutoff_hz)
+    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap).transpose(1, 0, 2)
 
 
 def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -103,19 +119,20 @@ def merge(
     scale_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path.
     """
+    lifted = joints_relative * scale + root_camera[:, None]
     pose = normalise_pose(joints_relative, lengths_m)
     if options.joint_limits:
         pose = bend_forwards(pose)
     sigma = joint_sigma * scale
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
-        pose = smooth_pose(time, pose, spread, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
+        pose = normalise_pose(smooth_motion(time, pose, spread, options), lengths_m)
+        root_camera = smooth_motion(time, root_camera[:, None], np.ones((len(time), 1)), options)[:, 0]
     joints_camera = pose + root_camera[:, None]
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)
     joints_camera = joints_camera + hide[..., None]
     spread = np.sqrt(sigma**2 + root_sigma[:, None] ** 2) + hide[..., None]
-    lifted = joints_relative * scale + root_camera[:, None]
     contact = np.zeros((len(time), 2), dtype=bool)
     joints = joints_camera
     if camera is not None and camera.R is not None:
