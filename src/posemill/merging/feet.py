@@ -94,8 +94,6 @@ def lock_feet(
     camera: Camera,
     seen: SeenFeet | None,
     options: MergeOptions,
-    *,
-    scale_sigma: float = 0.0,
 ) -> tuple[Points3, Flags]:
     """Find the contacts of one person, and hold the feet that stand.
 
@@ -104,13 +102,11 @@ def lock_feet(
     joints
         (T, 17, 3) m, world; NaN where unknown.
     joint_sigma, root_sigma
-        (T, 17, 3) and (T, 3) m, camera axes.
+        (T, 17, 3) m, camera axes, relative to the root, and (T, 3) m of :func:`posemill.merging.steady.path_sigma`.
     lengths_m
         (16,) the bones of ``joints``.
     camera
         With its place in the world.
-    scale_sigma
-        Relative; the part of ``root_sigma`` that is one error of the whole path.
 
     Returns
     -------
@@ -125,9 +121,7 @@ def lock_feet(
         return joints, contact
     out = joints.copy()
     for run in _runs(time, known, options.max_gap_s):
-        out[run] = _locked(
-            time, joints, joint_sigma, root_sigma, lengths_m, camera, seen, states, run, options, scale_sigma
-        )
+        out[run] = _locked(time, joints, joint_sigma, root_sigma, lengths_m, camera, seen, states, run, options)
     return out, contact
 
 
@@ -179,7 +173,6 @@ def _locked(
     states: np.ndarray,
     run: np.ndarray,
     options: MergeOptions,
-    scale_sigma: float,
 ) -> Points3:
     """Joints of the frames ``run``, corrected."""
     assert camera.R is not None
@@ -188,7 +181,6 @@ def _locked(
     height = float(stature(lengths_m))
     bones = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
     leg = np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1))
-    depth = camera.world_to_camera(world[:, 0])[:, 2]
     soles, rays, ray_sigma = _seen_of(world, camera, seen, run)
     evidence = Evidence(
         time[run],
@@ -199,7 +191,7 @@ def _locked(
         soles,
         _sight(world[:, 0], camera),
         _sight(ankles, camera),
-        _sigma_across(root_sigma[run], depth * scale_sigma, depth * camera.focal_sigma),
+        root_sigma[run],
         np.maximum(joint_sigma[run][:, _ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,
@@ -249,14 +241,6 @@ def _sight(points: Vector3, camera: Camera) -> np.ndarray:
     assert camera.R is not None
     line = (points - camera.centre) @ camera.R.T
     return camera.R.T @ rotation_between(np.array([0.0, 0, 1]), line)
-
-
-def _sigma_across(sigma: Vector3, scale_m: np.ndarray, focal_m: np.ndarray) -> Vector3:
-    """Sigma of the root along the axes of its line of sight, less what is one error of the whole path."""
-    # Beside the optical axis the depth's error leaks into the camera's sides; the smaller side has least of it.
-    side = np.minimum(sigma[:, 0], sigma[:, 1])
-    depth = np.sqrt(np.maximum(sigma[:, 2] ** 2 - scale_m**2 - focal_m**2, 0.0))
-    return np.maximum(np.stack([side, side, depth], -1), _LEAST_SIGMA_M)
 
 
 def _on_floor(over: np.ndarray, states: np.ndarray) -> bool:

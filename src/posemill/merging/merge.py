@@ -15,13 +15,10 @@ from posemill.camera import Camera
 from posemill.merging.feet import SeenFeet, lock_feet
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
+from posemill.merging.steady import path_sigma, smooth_motion
 from posemill.skeleton import normalise_pose
-from posemill.smoothing import low_pass
 
-__all__ = ["Merged", "axis_sigma", "merge", "smooth_motion"]
-
-# The speed that sets the cutoff is that of points below the first, and is itself smoothed by the second.
-_PROBE_HZ, _SPEED_HZ = 3.0, 1.0
+__all__ = ["Merged", "axis_sigma", "merge"]
 
 
 @dataclass(frozen=True)
@@ -53,30 +50,6 @@ class Merged:
     moved: PerJoint
 
 
-def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeOptions) -> Points3:
-    """Low-pass points (T, J, 3) m without lag, the stronger the slower they move; NaN stays NaN.
-
-    What rests has nothing that a low cutoff could take away, and shows jitter most; what is fast needs its high
-    frequencies. The cutoff grows with the smoothed speed, and is the same before and after a frame.
-
-    Parameters
-    ----------
-    sigma
-        (T, J), only its ratios within a joint matter.
-    """
-    assert options.cutoff_hz is not None
-    known = np.isfinite(points).all(-1).T
-    series, spread, gap = points.transpose(1, 0, 2), sigma.T, options.max_gap_s
-    even = np.ones(known.shape)
-    rough = low_pass(time, series, even, known, cutoff_hz=_PROBE_HZ, max_gap_s=gap)
-    speed = np.linalg.norm(np.gradient(rough, time, axis=1), axis=-1)
-    moving = np.isfinite(speed)
-    speed = low_pass(time, speed[..., None], even, moving, cutoff_hz=_SPEED_HZ, max_gap_s=gap)[..., 0]
-    cutoff = options.still_cutoff_hz + options.cutoff_hz_per_m_s * np.maximum(np.nan_to_num(speed), 0.0)
-    cutoff = np.minimum(cutoff, options.cutoff_hz)
-    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap).transpose(1, 0, 2)
-
-
 def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
     return np.sqrt(sigma**2 @ (rotation**2).T)
@@ -95,7 +68,7 @@ def merge(
     temporal: bool,
     options: MergeOptions,
     seen: SeenFeet | None = None,
-    scale_sigma: float = 0.0,
+    shared_sigma: float = 0.0,
 ) -> Merged:
     """Merge one person of one clip.
 
@@ -116,18 +89,20 @@ def merge(
         False: stills; nothing is smoothed or locked, and contacts are unknown.
     seen
         The feet in the image; None: they are judged by the placed pose alone.
-    scale_sigma
-        Relative; the part of ``root_sigma`` that is one error of the whole path.
+    shared_sigma
+        Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
     lifted = joints_relative * scale + root_camera[:, None]
     pose = normalise_pose(joints_relative, lengths_m)
     if options.joint_limits:
         pose = bend_forwards(pose)
     sigma = joint_sigma * scale
+    path = path_sigma(root_camera, root_sigma, shared_sigma)
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
         pose = normalise_pose(smooth_motion(time, pose, spread, options), lengths_m)
-        root_camera = smooth_motion(time, root_camera[:, None], np.ones((len(time), 1)), options)[:, 0]
+        spread = np.sqrt((path**2).mean(-1, keepdims=True))
+        root_camera = smooth_motion(time, root_camera[:, None], spread, options)[:, 0]
     joints_camera = pose + root_camera[:, None]
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)
@@ -139,9 +114,7 @@ def merge(
         joints = camera.camera_to_world(joints_camera)
         spread = axis_sigma(spread, camera.R.T)
         if temporal and len(time) > 1:
-            joints, contact = lock_feet(
-                time, joints, sigma, root_sigma, lengths_m, camera, seen, options, scale_sigma=scale_sigma
-            )
+            joints, contact = lock_feet(time, joints, sigma, path, lengths_m, camera, seen, options)
             joints_camera = camera.world_to_camera(joints)
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)

@@ -15,9 +15,11 @@ class MergeOptions(BaseModel):
     cutoff_hz: float | None = Field(
         6.0, gt=0, description="Low-pass over time, without lag, of what moves fast; null smooths nothing."
     )
-    still_cutoff_hz: float = Field(1.5, gt=0, description="Low-pass of what does not move.")
-    cutoff_hz_per_m_s: float = Field(
-        1.0, ge=0, description="How much the cutoff grows with the speed, up to cutoff_hz."
+    still_cutoff_hz: float = Field(1.0, gt=0, description="Low-pass of what does not move.")
+    sigmas_s_per_hz: float = Field(
+        30.0,
+        gt=0,
+        description="The cutoff grows by 1 Hz for every so many sigmas per second of speed, up to cutoff_hz.",
     )
     max_gap_s: float = Field(0.5, ge=0, description="The low-pass does not reach over longer gaps of a joint.")
     joint_limits: bool = Field(True, description="Knees and elbows do not bend backwards.")

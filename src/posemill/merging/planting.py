@@ -41,6 +41,8 @@ _WINDOW, _OVERLAP = 4096, 512
 _CREEP, _FLOOR_SIGMA, _OTHER_FLOOR = 0.005, 0.02, 0.06
 # Errors last about this long in the root's place, the pose and the keypoints: so many seconds are one observation.
 _ROOT_S, _POSE_S, _IMAGE_S = 0.3, 0.1, 0.5
+# Root densities of the white accelerations of the root's correction and of a foot, m s^-1.5.
+_ROOT_Q, _FOOT_Q = 0.5, 4.0
 _HARD_M, _IMAGE_OUTLIER = 0.003, 2.0
 
 
@@ -179,6 +181,7 @@ def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
     fixed = _Rows(frames)
     _processes(fixed, e.time)
     _contacts(fixed, e, moved)
+    _smoothness(fixed, e, base, moved)
     answer = np.zeros((frames, _N))
     for k in range(_ROUNDS):
         rows = _Rows(frames)
@@ -237,6 +240,19 @@ def _contacts(rows: _Rows, e: Evidence, moved: np.ndarray) -> None:
             weight = (1 / (_CREEP * np.sqrt(step[k])))[:, None]
             blocks = np.stack([-moved[k, foot], moved[k + 1, foot]], 2) * weight[..., None, None]
             rows.vectors(np.stack([k, k + 1], -1), blocks, -(point[k + 1] - point[k]) * weight)
+
+
+def _smoothness(rows: _Rows, e: Evidence, base: np.ndarray, moved: np.ndarray) -> None:
+    """The root's correction and the feet's paths have little acceleration: a foot is put down, not stopped."""
+    if len(e.time) < 3:
+        return
+    a, b = np.diff(e.time)[:-1], np.diff(e.time)[1:]
+    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], -1) * np.sqrt((a + b) / 2)[:, None]
+    frames = np.arange(len(a))[:, None] + np.arange(3)
+    still = np.zeros(e.root.shape)
+    for q, path, motion in ((_ROOT_Q, still, base), *((_FOOT_Q, e.ankles[:, f], moved[:, f]) for f in range(2))):
+        blocks = motion[frames].transpose(0, 2, 1, 3) * second[:, None, :, None] / q
+        rows.vectors(frames, blocks, -np.einsum("ts,tsd->td", second, path[frames]) / q)
 
 
 def _image(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> None:

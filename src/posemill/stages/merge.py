@@ -116,7 +116,7 @@ def _merge_clip(
             temporal=placed.temporal,
             options=options,
             seen=feet[name],
-            scale_sigma=scale[1],
+            shared_sigma=float(np.hypot(scale[1], placed.camera.focal_sigma if placed.camera else 0.0)),
         )
         tracks[name] = Track({key: getattr(merged, key) for key in merged.__dataclass_fields__}, track.attrs)
     contact = "feet_at_rest" if frame == "world" and placed.temporal else "none"
