@@ -32,11 +32,11 @@ SWING, HEEL, FLAT, TOE = range(4)
 # Per state: the densities of the speeds of heel, big toe and ankle. While a foot pivots its ankle is slow.
 _REST, _SLOW, _MOVE = range(3)
 _SPEEDS_OF = ((_MOVE, _MOVE, _MOVE), (_REST, _MOVE, _SLOW), (_REST, _REST, _REST), (_MOVE, _REST, _SLOW))
-# Mixtures of (share, m/s): a velocity in the image plane has both components normal with that sigma. The narrow part
-# of rest is the option; its wide part is a keypoint that jumps.
+# Mixtures of (share, m/s): a velocity in the image plane has both components normal with that sigma. What is left of
+# the shares is a part that rests; the wide part of rest is a keypoint that jumps.
 _MIXTURES = {
     _REST: ((0.1, 2.0),),
-    _SLOW: ((0.6, 0.25), (0.4, 0.7)),
+    _SLOW: ((0.4, 0.25), (0.3, 0.7)),
     _MOVE: ((0.25, 0.5), (0.5, 1.2), (0.25, 2.5)),
 }
 # Changes per second from state to state, relative to the option's rate. A foot rolls from heel to toe.
@@ -45,7 +45,9 @@ _CHANGES = np.array([[0, 1, 1, 0.3], [0.3, 0, 1, 0.05], [0.3, 0.2, 0, 1], [1, 0.
 _CORRELATION_S = 0.1
 # Over a foot that stands higher than a stair's step, by metres, it takes this much more to be believed to stand.
 _STEP_M, _HEIGHT_WEIGHT = 0.25, 40.0
-_CUTOFF_HZ, _GAP_S = 6.0, 0.2
+_CUTOFF_HZ, _GAP_S = 12.0, 0.2
+# A source's resting speed, m/s, is found in so many rounds; 1.177 is the median of Rayleigh's distribution.
+_LEAST_REST, _ROUNDS, _MEDIAN = 0.03, 3, 1.177
 
 
 def image_speeds(
@@ -110,30 +112,47 @@ def foot_states(
     frames = len(time)
     if frames < 2:
         return np.full((frames, 2), SWING)
-    evidence, sources = np.zeros((frames, 2, 4)), np.zeros((frames, 2))
-    for values, rest in speeds:
-        known = np.isfinite(values)
-        densities = _log_densities(np.where(known, values, 0.0), rest) * known[..., None]
-        for state, kinds in enumerate(_SPEEDS_OF):
-            evidence[..., state] += sum(densities[:, :, part, kind] for part, kind in enumerate(kinds))
-        sources += known.any(-1)
-    evidence /= np.maximum(sources, 1)[..., None]
+    step = np.diff(time, prepend=2 * time[0] - time[1])
     with np.errstate(invalid="ignore"):
         over = np.nan_to_num(height_m - np.fmin.reduce(height_m, axis=1)[:, None])
-    evidence[..., HEEL:] -= (_HEIGHT_WEIGHT * np.maximum(over - _STEP_M, 0.0))[..., None]
-    step = np.diff(time, prepend=2 * time[0] - time[1])
-    evidence *= np.minimum(step / _CORRELATION_S, 1.0)[:, None, None]
-    states = _viterbi(evidence, step, options.contact_changes_hz)
-    return np.where(sources > 0, states, SWING)
+    doubt = _HEIGHT_WEIGHT * np.maximum(over - _STEP_M, 0.0)
+    known = np.stack([np.isfinite(values).any(-1) for values, _ in speeds])
+    rest = [most for _, most in speeds]
+    states = np.full((frames, 2), SWING)
+    for _ in range(_ROUNDS):
+        evidence = np.zeros((frames, 2, 4))
+        for (values, _), least in zip(speeds, rest, strict=True):
+            evidence += _evidence(values, least)
+        evidence /= np.maximum(known.sum(0), 1)[..., None]
+        evidence[..., HEEL:] -= doubt[..., None]
+        evidence *= np.minimum(step / _CORRELATION_S, 1.0)[:, None, None]
+        states = np.where(known.any(0), _viterbi(evidence, step, options.contact_changes_hz), SWING)
+        rest = [_resting_speed(values, states, most) for values, most in speeds]
+    return states
+
+
+def _resting_speed(speed: np.ndarray, states: np.ndarray, most: float) -> float:
+    """How fast resting parts seem to be in a source: exact keypoints rest, a detector's quiver."""
+    resting = speed[states == FLAT]
+    resting = resting[np.isfinite(resting)]
+    return float(np.clip(np.median(resting) / _MEDIAN, _LEAST_REST, most)) if len(resting) else most
+
+
+def _evidence(speed: np.ndarray, rest: float) -> np.ndarray:
+    """Log likelihoods (T, 2, 4) of the states, of speeds (T, 2, 3); 0 where unknown."""
+    known = np.isfinite(speed)
+    densities = _log_densities(np.where(known, speed, 0.0), rest) * known[..., None]
+    return np.stack([sum(densities[:, :, p, kind] for p, kind in enumerate(kinds)) for kinds in _SPEEDS_OF], -1)
 
 
 def _log_densities(speed: np.ndarray, rest: float) -> np.ndarray:
     """Log densities (..., 3) of a planar velocity of that speed, of a part that rests, is slow, or moves."""
-    mixtures = {**_MIXTURES, _REST: ((1 - sum(share for share, _ in _MIXTURES[_REST]), rest), *_MIXTURES[_REST])}
-    out = [
-        np.logaddexp.reduce([np.log(share / sigma**2) - speed**2 / (2 * sigma**2) for share, sigma in mixtures[kind]])
-        for kind in (_REST, _SLOW, _MOVE)
-    ]
+    out = []
+    for kind in (_REST, _SLOW, _MOVE):
+        left = 1 - sum(share for share, _ in _MIXTURES[kind])
+        parts = (*_MIXTURES[kind], *(((left, rest),) if left else ()))
+        terms = [np.log(share / sigma**2) - speed**2 / (2 * sigma**2) for share, sigma in parts]
+        out.append(np.logaddexp.reduce(terms))
     return np.stack(out, -1)
 
 

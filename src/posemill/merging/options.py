@@ -17,7 +17,7 @@ class MergeOptions(BaseModel):
     )
     still_cutoff_hz: float = Field(1.0, gt=0, description="Low-pass of what does not move.")
     sigmas_s_per_hz: float = Field(
-        30.0,
+        20.0,
         gt=0,
         description="The cutoff grows by 1 Hz for every so many sigmas per second of speed, up to cutoff_hz.",
     )
