@@ -57,7 +57,7 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
             result.clips[name] = clip
             continue
         pose, feet = body.clips[name], lifted.clips[name]
-        if ray_blind:
+        if bool(pose.attrs.get("ray_blind", ray_blind)):
             pose, feet = (_turned(c, seen.clips[name], seen.joint_set) for c in (pose, feet))
         evidence = _feet(feet, lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
         result.clips[name] = _merge_clip(pose, clip, evidence, lengths_m, (scale, scale_sigma), options)
