@@ -19,7 +19,7 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.engine import Arrays, Training, step_optimiser
 from posemill.training.recipes import turned
 from posemill.training.sequences import Source, Windows
-from posemill.training.supervised import Recipe, Schedule, begin_with
+from posemill.training.supervised import Recipe, Schedule, begin_with, frames_of, silence_neighbours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +67,8 @@ class Adversarial(Training):
         self.recipe, self.schedule = recipe, schedule
         self._seen, self._poses = seen, poses
         self.network = recipe.build(**recipe.network).to(self.device)
+        if schedule.stills and start is None:
+            silence_neighbours(self.network)
         if start is not None:
             begin_with(self.network, start)
         self.modules["network"] = self.network
@@ -74,7 +76,7 @@ class Adversarial(Training):
     def windows(self, index: int) -> tuple[Windows, Windows]:
         """Draw as many windows of what is seen as single frames of what poses are taken from."""
         rng = self.rng(index)
-        seen = self._seen.draw(self.pool_rows, self.recipe.frames, rng)
+        seen = self._seen.draw(self.pool_rows, frames_of(self, index, self.recipe, self.schedule), rng)
         return seen, self._poses.draw(self.pool_rows, 1, rng)
 
 

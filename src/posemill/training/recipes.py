@@ -139,10 +139,17 @@ def _loss_video_gan(network: Any, batch: dict[str, Any]) -> Any:
 
 
 def strided(network: Any, x: Any) -> Any:
-    """What the network's own forward does with windows of 27 frames, as matrix products."""
+    """What the network's own forward does with windows of 27 frames, as matrix products.
+
+    A single frame goes through the middle taps.
+    """
     from torch.nn import functional
 
+    still = x.shape[1] == 1
+
     def triples(layer: Any, x: Any) -> Any:
+        if still:
+            return functional.linear(x, layer.weight[:, :, 1], layer.bias)
         rows = x.reshape(len(x), x.shape[1] // 3, -1)
         return functional.linear(rows, layer.weight.transpose(1, 2).flatten(1), layer.bias)
 
@@ -152,7 +159,7 @@ def strided(network: Any, x: Any) -> Any:
     h = functional.leaky_relu(triples(network.w1, x), 0.01)
     for wide, narrow in ((network.w21, network.w22), (network.w31, network.w32)):
         inner = functional.leaky_relu(triples(wide, h), 0.01)
-        h = functional.leaky_relu(point(narrow, inner) + h[:, 1::3], 0.01)
+        h = functional.leaky_relu(point(narrow, inner) + (h if still else h[:, 1::3]), 0.01)
     return point(network.w4, h)[:, 0]
 
 

@@ -26,8 +26,10 @@ __all__ = [
     "Schedule",
     "Supervised",
     "begin_with",
+    "frames_of",
     "noise_of",
     "one_cycle",
+    "silence_neighbours",
     "train_recipe",
     "with_matrix_convolutions",
 ]
@@ -74,6 +76,9 @@ class Schedule:
         Whether the 2D has a detector's errors.
     recombined
         Whether legs, trunk and arms of several recordings are put together.
+    stills
+        Share of the steps, the first ones, that see single frames: a pose is learnt from them at a fraction of a
+        window's cost, and what time adds afterwards.
     critic
         None: as published, and the learning rate too.
     """
@@ -86,6 +91,7 @@ class Schedule:
     seed: int = 0
     noise: bool = True
     recombined: bool = False
+    stills: float = 0.0
     critic: Critic | None = None
 
 
@@ -189,9 +195,11 @@ class Supervised(Training):
             pool_rows=rows,
             passes=schedule.passes,
         )
-        self._recipe, self._source = recipe, source
+        self._recipe, self._source, self._schedule = recipe, source, schedule
         self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
-        self.extras = recipe.constants(self._windows(self.rng(0, 1)))
+        if schedule.stills and start is None:
+            silence_neighbours(self.network)
+        self.extras = recipe.constants(self._windows(self.rng(0, 1), recipe.frames))
         if start is not None:
             rest = begin_with(self.network, start)
             self.extras = {name: rest.get(name, value) for name, value in self.extras.items()}
@@ -200,8 +208,9 @@ class Supervised(Training):
         self.optimisers["network"], self.schedulers["network"] = optimiser, scheduler
 
     def pool(self, index: int) -> Arrays:
-        """Draw windows and make the recipe's inputs and targets of them."""
-        return self._recipe.prepare(self._windows(self.rng(index)), self.extras)
+        """Draw windows, or single frames first, and make the recipe's inputs and targets of them."""
+        frames = frames_of(self, index, self._recipe, self._schedule)
+        return self._recipe.prepare(self._windows(self.rng(index), frames), self.extras)
 
     def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
         """One batch of the recipe's loss."""
@@ -212,8 +221,8 @@ class Supervised(Training):
         step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=self._recipe.clip_norm)
         return {"loss": loss}
 
-    def _windows(self, rng: np.random.Generator) -> Windows:
-        return self._source.draw(self.pool_rows, self._recipe.frames, rng)
+    def _windows(self, rng: np.random.Generator, frames: int) -> Windows:
+        return self._source.draw(self.pool_rows, frames, rng)
 
 
 def train_recipe(
@@ -257,14 +266,38 @@ def begin_with(network: Any, tensors: Arrays) -> Arrays:
     return {name: t for name, t in tensors.items() if name not in needed}
 
 
+def frames_of(training: Training, index: int, recipe: Recipe, schedule: Schedule) -> int:
+    """Frames of the windows of a pool: 1 where all its batches are among the schedule's stills."""
+    ends = (index + 1) * training.passes * (training.pool_rows // training.batch)
+    return 1 if ends <= schedule.stills * training.steps else recipe.frames
+
+
+def silence_neighbours(network: Any) -> None:
+    """Set all but the middle taps of convolutions to 0, in place: what stills have taught holds for windows too."""
+    import torch
+    from torch import nn
+
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv1d):
+                (width,) = module.kernel_size
+                module.weight[:, :, : width // 2] = 0
+                module.weight[:, :, width // 2 + 1 :] = 0
+
+
 def with_matrix_convolutions(network: Any) -> Any:
-    """Let convolutions whose stride is their width run as matrix products: many times as fast backwards on CPUs."""
+    """Let convolutions whose stride is their width run as matrix products: many times as fast backwards on CPUs.
+
+    A single frame goes through their middle taps.
+    """
     from torch import nn
     from torch.nn import functional
 
     def forward(self: Any, x: Any) -> Any:
         (width,) = self.kernel_size
         n, channels, frames = x.shape
+        if frames == 1 < width and self.stride == self.kernel_size:
+            return functional.linear(x[:, :, 0], self.weight[:, :, width // 2], self.bias)[:, :, None]
         if self.stride != self.kernel_size or frames % width:
             return nn.Conv1d.forward(self, x)
         rows = x.reshape(n, channels, frames // width, width).transpose(1, 2).flatten(2)
