@@ -194,7 +194,8 @@ _OWN = {
         steps=12_000,
         batch=128,
         pool=4096,
-        critic=Critic(200, scale=10.0, reprojection=300.0, steps=2, rate=2.0),
+        stills=0.85,
+        critic=Critic(200, scale=10.0, reprojection=300.0, rate=2.0),
     ),
 }
 _PAPER: dict[str, Callable[[Recipe], Recipe]] = {

@@ -26,12 +26,16 @@ def _distance(answer: Any, target: Any) -> Any:
 def turned(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle frames as a camera sees them that looks at the pelvis: plane (N, 17, 2), pose (N, 17, 3), rotation."""
     middle = windows.keypoints.shape[1] // 2
-    plane = windows.plane[:, middle]
+    plane, rotation = _looked_at(windows.plane[:, middle])
+    return plane, windows.standard[:, middle] @ np.swapaxes(rotation, -1, -2), rotation
+
+
+def _looked_at(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Plane (..., 17, 2) of a camera that looks at the pelvis, and the rotations to its axes."""
     rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
-    rotation = rotation_between(rays[:, 0], np.array([0.0, 0.0, 1.0]))
+    rotation = rotation_between(rays[..., 0, :], np.array([0.0, 0.0, 1.0]))
     seen = rays @ np.swapaxes(rotation, -1, -2)
-    pose = windows.standard[:, middle] @ np.swapaxes(rotation, -1, -2)
-    return seen[..., :2] / np.maximum(seen[..., 2:], 0.2), pose, rotation
+    return seen[..., :2] / np.maximum(seen[..., 2:], 0.2), rotation
 
 
 # ---------------------------------------------------------------------------------------------- gan
@@ -121,14 +125,17 @@ def _build_temporal(**sizes: Any) -> Any:
 
 def _prepare_video_gan(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    image = windows.plane * VIDEO_FOCAL + VIDEO_CENTRE
+    plane, rotations = _looked_at(windows.plane)
+    image, rotation = plane * VIDEO_FOCAL + VIDEO_CENTRE, rotations[:, middle]
     size = np.linalg.norm(windows.standard[:, middle, 1:], axis=-1).sum(-1)
     size /= np.linalg.norm(windows.relative[:, middle, 1:], axis=-1).sum(-1)
+    back = np.swapaxes(rotation, -1, -2)
     return {
         "relative": (image[:, :, 1:] - image[:, :, :1]).reshape(*image.shape[:2], -1),
         "absolute": image.reshape(*image.shape[:2], -1),
-        "pose": windows.standard[:, middle, 1:],
-        "root": windows.joints_camera[:, middle, 0] * size[:, None],
+        "pose": windows.standard[:, middle, 1:] @ back,
+        "root": (windows.joints_camera[:, middle, :1] @ back)[:, 0] * size[:, None],
+        "rotation": rotation,
     }
 
 
@@ -291,6 +298,7 @@ RECIPES: dict[str, Recipe] = {
         {"hidden": 256},
         _prepare_video_gan,
         _loss_video_gan,
+        {"view": "turned"},
         schedule=Schedule(steps=3000, batch=256),
     ),
     "seq2seq": Recipe(
