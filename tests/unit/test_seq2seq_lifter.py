@@ -13,9 +13,11 @@ import torch
 from posemill.camera import Camera
 from posemill.errors import ClipError, InputError, MissingError
 from posemill.formats.weights import write_weights
+from posemill.geometry import rotation_between
 from posemill.lifters import seq2seq
 from posemill.lifters import standardised as lifting
 from posemill.lifters.answers import DEFAULT_SIGMA_M
+from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.protocol import LiftInput, check_output
 from posemill.networks.seq2seq import OFFICIAL_NAMES, Seq2Seq, from_official
 from posemill.skeleton import JOINT_SETS
@@ -278,6 +280,34 @@ def test_shift_in_time(weights: Path):
     clip = walk(40)
     whole, later = (made(weights).lift(c).joints_relative for c in (clip, part(clip, 10, 40)))
     np.testing.assert_allclose(later[4:], whole[14:], atol=1e-5)
+
+
+def beside_the_axis(clip: LiftInput, towards: tuple[float, float, float]) -> LiftInput:
+    """Everybody's pelvis in that direction, seen as on the axis by a camera that is turned so."""
+    plane = turn_to_root(clip.camera.normalise(clip.keypoints))
+    rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
+    rays = rays @ rotation_between(np.array([0.0, 0.0, 1.0]), np.array(towards)).T
+    return replace(clip, keypoints=clip.camera.project(rays))
+
+
+@pytest.mark.parametrize("temporal", [True, False])
+def test_weights_of_turned_views_do_not_see_where_the_person_is(tmp_path: Path, weights: Path, temporal: bool):
+    path = stored(tmp_path / "w.safetensors", view="turned")
+    clip = replace(walk(20), temporal=temporal)
+    one, other = beside_the_axis(clip, (0, 0, 1)), beside_the_axis(clip, (0.25, -0.1, 1))
+    lifter = made(path)
+    assert lifter.card.ray_blind and not made(weights).card.ray_blind
+    np.testing.assert_allclose(lifter.lift(one).joints_relative, lifter.lift(other).joints_relative, atol=1e-5)
+    # On the axis there is nothing to turn.
+    np.testing.assert_allclose(lifter.lift(one).joints_relative, made(weights).lift(one).joints_relative, atol=1e-5)
+    assert np.abs(made(weights).lift(one).joints_relative - made(weights).lift(other).joints_relative).max() > 1e-3
+
+
+@pytest.mark.parametrize("card", [{"normaliser": "pixels"}, {"camera_frame": False}, {"use_sh": True}])
+def test_turned_views_are_of_the_training_cameras_alone(tmp_path: Path, card: dict):
+    path = stored(tmp_path / "w.safetensors", view="turned", **card)
+    with pytest.raises(InputError, match="card: view: expected picture for pixels as they are"):
+        made(path)
 
 
 @pytest.mark.parametrize("normaliser", ["camera", "pixels"])

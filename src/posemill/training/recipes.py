@@ -186,8 +186,9 @@ _WITHOUT_NOSE = np.setdiff1d(np.arange(17), _SET.index("neck_nose"))
 
 def _seq2seq_vectors(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     """2D (N, T, 32) px of the training camera and 3D (N, T, 48) metres."""
-    pixels = (windows.plane * _LENS_PX + _LENS_CENTRE_PX)[:, :, _WITHOUT_NOSE]
-    pose = windows.standard[:, :, 1:]
+    plane, rotation = _looked_at(windows.plane)
+    pixels = (plane * _LENS_PX + _LENS_CENTRE_PX)[:, :, _WITHOUT_NOSE]
+    pose = (windows.standard @ np.swapaxes(rotation, -1, -2))[:, :, 1:]
     return pixels.reshape(*pixels.shape[:2], 32), pose.reshape(*pose.shape[:2], 48)
 
 
@@ -195,7 +196,8 @@ def _constants_seq2seq(windows: Windows) -> Arrays:
     pixels, pose = _seq2seq_vectors(windows)
     return {
         "statistics.mean_2d": pixels.mean((0, 1)),
-        "statistics.std_2d": pixels.std((0, 1)),
+        # A camera that looks at the pelvis sees it in one place.
+        "statistics.std_2d": np.maximum(pixels.std((0, 1)), 1.0),
         "statistics.mean_3d": pose.mean((0, 1)),
         "statistics.std_3d": pose.std((0, 1)),
     }
@@ -307,9 +309,9 @@ RECIPES: dict[str, Recipe] = {
         {"hidden": 256},
         _prepare_seq2seq,
         _loss_seq2seq,
-        {"normaliser": "camera", "focal_px": _LENS_PX, "centre_px": _LENS_CENTRE_PX.tolist()},
+        {"normaliser": "camera", "view": "turned", "focal_px": _LENS_PX, "centre_px": _LENS_CENTRE_PX.tolist()},
         _constants_seq2seq,
-        schedule=Schedule(steps=3000, batch=256, pool=8192),
+        schedule=Schedule(steps=6000, batch=256, pool=8192, recombined=True, stills=0.7),
     ),
     "dstformer": Recipe(
         27,
