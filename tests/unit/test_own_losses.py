@@ -259,7 +259,9 @@ def test_the_critic_of_video_gan_stands_level():
     assert np.abs(hips[:, [0, 2]].mean(0)).max() < 0.3 * np.abs(hips[:, [0, 2]]).mean()
 
 
-@pytest.mark.parametrize(("name", "way"), [("temporal", "supervised"), ("video_gan", "weak"), ("seq2seq", "supervised")])
+@pytest.mark.parametrize(
+    ("name", "way"), [("temporal", "supervised"), ("video_gan", "weak"), ("seq2seq", "supervised")]
+)
 def test_stills_come_first_and_hold_for_windows(name: str, way: str):
     """What single frames have taught is the answer for whole windows too, until they teach more."""
     training, _ = own(name, way, 40, batch=16, pool=16, stills=0.5)

@@ -13,17 +13,15 @@ import torch
 from posemill.camera import Camera
 from posemill.errors import ClipError, InputError, MissingError
 from posemill.formats.weights import write_weights
-from posemill.geometry import rotation_between
 from posemill.lifters import seq2seq
 from posemill.lifters import standardised as lifting
 from posemill.lifters.answers import DEFAULT_SIGMA_M
-from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.protocol import LiftInput, check_output
 from posemill.networks.seq2seq import OFFICIAL_NAMES, Seq2Seq, from_official
 from posemill.skeleton import JOINT_SETS
 from posemill.stages import convert
 from tests.checkpoint_writers import write_bundle
-from tests.unit.test_temporal_lifter import part, track, without
+from tests.unit.test_temporal_lifter import beside_the_axis, part, track, without
 
 GATES = ("input", "transform", "forget", "output")
 BODY, SET16 = JOINT_SETS["h36m17"], JOINT_SETS["h36m16"]
@@ -280,14 +278,6 @@ def test_shift_in_time(weights: Path):
     clip = walk(40)
     whole, later = (made(weights).lift(c).joints_relative for c in (clip, part(clip, 10, 40)))
     np.testing.assert_allclose(later[4:], whole[14:], atol=1e-5)
-
-
-def beside_the_axis(clip: LiftInput, towards: tuple[float, float, float]) -> LiftInput:
-    """Everybody's pelvis in that direction, seen as on the axis by a camera that is turned so."""
-    plane = turn_to_root(clip.camera.normalise(clip.keypoints))
-    rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
-    rays = rays @ rotation_between(np.array([0.0, 0.0, 1.0]), np.array(towards)).T
-    return replace(clip, keypoints=clip.camera.project(rays))
 
 
 @pytest.mark.parametrize("temporal", [True, False])

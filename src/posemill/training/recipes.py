@@ -10,7 +10,7 @@ from posemill.geometry import rotation_between
 from posemill.networks.gan import image_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.sequences import Windows
-from posemill.training.supervised import Arrays, Recipe, Schedule
+from posemill.training.supervised import Arrays, Recipe, Schedule, stills_then_windows
 
 __all__ = ["RECIPES", "SCREEN", "VIDEO_CENTRE", "VIDEO_FOCAL", "strided", "turned"]
 
@@ -107,7 +107,9 @@ VIDEO_FOCAL, VIDEO_CENTRE = 1146.8 / 500, np.array([514.0, 506.7]) / 500 - 1
 
 def _prepare_temporal(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    return {"inputs": windows.plane * SCREEN, "pose": windows.standard[:, middle : middle + 1]}
+    plane, rotation = _looked_at(windows.plane)
+    pose = windows.standard[:, middle] @ np.swapaxes(rotation[:, middle], -1, -2)
+    return {"inputs": plane * SCREEN, "pose": pose[:, None]}
 
 
 def _loss_temporal(network: Any, batch: dict[str, Any]) -> Any:
@@ -291,8 +293,9 @@ RECIPES: dict[str, Recipe] = {
         {"filter_widths": [3, 3, 3], "channels": 320, "dropout": 0.0},
         _prepare_temporal,
         _loss_temporal,
-        {"normaliser": "rays", "joint_set_in": "h36m17", "fps": None},
-        schedule=Schedule(steps=4000, batch=256),
+        {"normaliser": "turned", "joint_set_in": "h36m17", "fps": None},
+        schedule=Schedule(steps=12_000, batch=256, passes=6, stills=0.9),
+        optimise=stills_then_windows,
     ),
     "video_gan": Recipe(
         27,

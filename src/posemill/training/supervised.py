@@ -7,9 +7,9 @@ papers' training (adversarial or on Human3.6M): it gives small weights that run 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from posemill.formats.weights import check_tensors
 from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import Captured, Source, Windows
+from posemill.training.stills import frames_of, silence_neighbours, with_matrix_convolutions
 
 __all__ = [
     "Arrays",
@@ -26,13 +27,13 @@ __all__ = [
     "Schedule",
     "Supervised",
     "begin_with",
-    "frames_of",
     "noise_of",
     "one_cycle",
-    "silence_neighbours",
+    "stills_then_windows",
     "train_recipe",
-    "with_matrix_convolutions",
 ]
+
+_WARM_UP = 0.08
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,28 @@ def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
     )
 
 
+def stills_then_windows(network: Any, schedule: Schedule) -> tuple[Any, Any]:
+    """AdamW whose step falls to half while stills are seen, and from there to nothing over the windows after them.
+
+    Without stills it is :func:`one_cycle`, whose step at their end would be too small to learn from windows.
+    """
+    import torch
+
+    if not schedule.stills:
+        return one_cycle(network, schedule)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
+
+    def factor(step: int) -> float:
+        share = step / schedule.steps
+        if share < _WARM_UP:
+            return max(share / _WARM_UP, 0.04)
+        if share < schedule.stills:
+            return 1 - 0.5 * (share - _WARM_UP) / (schedule.stills - _WARM_UP)
+        return 0.25 * (1 + math.cos(math.pi * min(1.0, (share - schedule.stills) / (1 - schedule.stills))))
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one method is taught.
@@ -154,8 +177,12 @@ class Recipe:
 
     def sized(self, network: dict[str, Any]) -> Recipe:
         """Return the recipe of a network of other sizes; windows are as long as those say."""
-        frames = network.get("frames", prod(network["filter_widths"]) if "filter_widths" in network else self.frames)
-        return replace(self, network=network, frames=frames)
+        frames = network.get(
+            "frames", math.prod(network["filter_widths"]) if "filter_widths" in network else self.frames
+        )
+        # One that sees single frames alone has no windows to go on to.
+        schedule = self.schedule if frames > 1 else replace(self.schedule, stills=0.0)
+        return replace(self, network=network, frames=frames, schedule=schedule)
 
 
 class Supervised(Training):
@@ -209,7 +236,7 @@ class Supervised(Training):
 
     def pool(self, index: int) -> Arrays:
         """Draw windows, or single frames first, and make the recipe's inputs and targets of them."""
-        frames = frames_of(self, index, self._recipe, self._schedule)
+        frames = frames_of(self, index, self._recipe.frames, self._schedule.stills)
         return self._recipe.prepare(self._windows(self.rng(index), frames), self.extras)
 
     def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
@@ -264,46 +291,3 @@ def begin_with(network: Any, tensors: Arrays) -> Arrays:
         for name in needed:
             state[name].copy_(torch.from_numpy(np.array(tensors[name], dtype=np.float32)))
     return {name: t for name, t in tensors.items() if name not in needed}
-
-
-def frames_of(training: Training, index: int, recipe: Recipe, schedule: Schedule) -> int:
-    """Frames of the windows of a pool: 1 where all its batches are among the schedule's stills."""
-    ends = (index + 1) * training.passes * (training.pool_rows // training.batch)
-    return 1 if ends <= schedule.stills * training.steps else recipe.frames
-
-
-def silence_neighbours(network: Any) -> None:
-    """Set all but the middle taps of convolutions to 0, in place: what stills have taught holds for windows too."""
-    import torch
-    from torch import nn
-
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv1d):
-                (width,) = module.kernel_size
-                module.weight[:, :, : width // 2] = 0
-                module.weight[:, :, width // 2 + 1 :] = 0
-
-
-def with_matrix_convolutions(network: Any) -> Any:
-    """Let convolutions whose stride is their width run as matrix products: many times as fast backwards on CPUs.
-
-    A single frame goes through their middle taps.
-    """
-    from torch import nn
-    from torch.nn import functional
-
-    def forward(self: Any, x: Any) -> Any:
-        (width,) = self.kernel_size
-        n, channels, frames = x.shape
-        if frames == 1 < width and self.stride == self.kernel_size:
-            return functional.linear(x[:, :, 0], self.weight[:, :, width // 2], self.bias)[:, :, None]
-        if self.stride != self.kernel_size or frames % width:
-            return nn.Conv1d.forward(self, x)
-        rows = x.reshape(n, channels, frames // width, width).transpose(1, 2).flatten(2)
-        return functional.linear(rows, self.weight.flatten(1), self.bias).transpose(1, 2)
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv1d):
-            module.forward = forward.__get__(module)
-    return network
