@@ -180,7 +180,8 @@ def test_halves_of_a_dataset_share_no_motion(motion: Path, human36m: Path, tmp_p
     card = trained(motion, tmp_path, "video_gan", human36m, supervision="weak")
     # The same motion before another camera would be the pose of a picture that is seen.
     assert card["supervision"] == (
-        "weakly supervised: 2D of the clips S1/WalkDog; unpaired 3D poses of the others, S1/Walking 1"
+        "weakly supervised: 2D and which way is down of the clips S1/WalkDog; "
+        "unpaired 3D poses of the others, S1/Walking 1"
     )
     people = ["S1", "S11"]
     card = trained(motion, tmp_path, "temporal", human36m, supervision="semi", dataset_subjects=people)

@@ -16,6 +16,7 @@ from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.camera import Camera
 from posemill.errors import InputError, MissingError, PosemillError
 from posemill.formats.weights import write_weights
+from posemill.geometry import rotation_between
 from posemill.lifters import gan, repnet, video_gan
 from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.protocol import LiftInput, LiftOutput, check_output
@@ -91,6 +92,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "repnet torch": (tensors_of(RepNet("torch", hidden=16)), {"lifter": "repnet", "network": {"form": "torch"}}),
         "repnet solved": (tensors_of(RepNet(hidden=16, camera=False)), {"lifter": "repnet"}),
         "video_gan": (pair, {"lifter": "video_gan", "network": {"hidden": 24}}),
+        "video_gan turned": (pair, {"lifter": "video_gan", "network": {"hidden": 24}, "view": "turned"}),
     }
     paths = {name: folder / f"{name}.safetensors" for name in files}
     for name, (tensors, card) in files.items():
@@ -98,7 +100,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-KINDS = ("gan", "repnet", "repnet torch", "repnet solved", "video_gan")
+KINDS = ("gan", "repnet", "repnet torch", "repnet solved", "video_gan", "video_gan turned")
 
 
 def made(small: dict[str, Path], kind: str, **options):
@@ -116,7 +118,7 @@ def test_mirrored_person_gives_the_mirrored_answer(small: dict[str, Path], kind:
     other = lifter.lift(seen(joints[:, FLIP] * (-1, 1, 1)))
     np.testing.assert_allclose(other.joints_relative, one.joints_relative[:, FLIP] * (-1, 1, 1), atol=2e-5)
     np.testing.assert_allclose(other.sigma, one.sigma[:, FLIP], rtol=1e-3, atol=1e-6)
-    if kind == "video_gan":
+    if kind.startswith("video_gan"):
         np.testing.assert_allclose(other.root, one.root * (-1, 1, 1), atol=2e-5)
 
 
@@ -161,7 +163,7 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not_answered(small: dict[str, 
     assert not long.valid[14:21].any() and long.valid[:10].all() and long.valid[25:].all()
     nothing = lifter.lift(hidden(clip, slice(None)))
     assert not nothing.valid.any() and np.isnan(nothing.joints_relative).all()
-    if kind == "video_gan":
+    if kind.startswith("video_gan"):
         assert np.isnan(long.root[14:21]).all() and np.isfinite(long.root[:10]).all()
 
 
@@ -437,6 +439,21 @@ def test_root_is_metres_in_the_camera_frame(tmp_path: Path):
     np.testing.assert_allclose(flipped.root_sigma[0], [np.hypot(0.05, 0.1), 0.05, 0.5], atol=1e-6)
     write_weights(path, {n: t for n, t in tensors.items() if n.startswith("pose.")}, {})
     assert video_gan.create(video_gan.Options(weights=path)).lift(seen(walk(3))).root is None
+
+
+def test_a_turned_camera_sees_the_same_person(small: dict[str, Path]):
+    """Weights of turned views: whoever stands beside the axis is seen as on it, and is found beside it."""
+    axis = np.array([0.0, 0.0, 1.0])
+    joints = walk(40) - walk(40)[:, :1] + (0, 0, 4)
+    aside = rotation_between(axis, np.array([0.3, -0.1, 1.0]))
+    for temporal in (True, False):
+        lifter = made(small, "video_gan turned")
+        ahead = lifter.lift(seen(joints, temporal=temporal))
+        beside = lifter.lift(seen(joints @ aside.T, temporal=temporal))
+        np.testing.assert_allclose(beside.joints_relative, ahead.joints_relative, atol=1e-5)
+        np.testing.assert_allclose(beside.root, ahead.root @ aside.T, atol=1e-5)
+        as_it_is = made(small, "video_gan").lift(seen(joints @ aside.T, temporal=temporal))
+        assert np.abs(as_it_is.joints_relative - ahead.joints_relative).max() > 1e-4
 
 
 def test_networks_see_the_training_cameras_pixels(small: dict[str, Path]):

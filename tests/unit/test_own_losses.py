@@ -14,9 +14,10 @@ from posemill.skeleton import JOINT_SETS
 from posemill.stages.train.supervision import halves, make
 from posemill.training import losses, presets
 from posemill.training.adversarial import facing_term
-from posemill.training.engine import Running, run
+from posemill.training.engine import Running, as_tensor, run
 from posemill.training.linear import LinearTraining
 from posemill.training.linear import Schedule as LinearSchedule
+from posemill.training.recipes import strided
 from posemill.training.sequences import Captured
 from posemill.training.supervised import Critic, Recipe, Schedule, Supervised
 from posemill.training.weak import REPROJECTION
@@ -235,6 +236,46 @@ def test_video_gan_learns_where_the_root_is():
     training, _ = own("video_gan", "weak", 150, batch=32, pool=256)
     before, after = last(training, 150, "reprojection")
     assert after["reprojection"] < 0.5 * before["reprojection"]
+
+
+def test_the_critic_of_video_gan_sees_every_joint_that_is_answered():
+    """A joint that it does not see is free to be at any depth: reprojection does not tell."""
+    training, _ = own("video_gan", "weak", 4, batch=32, pool=64)
+    batch = {name: as_tensor(array)[:32] for name, array in training.pool(0).items()}
+    answer = training.network["pose"].w4.bias
+    judged, _ = training.generate(batch)
+    (moved,) = torch.autograd.grad(training.judge(judged), answer)
+    assert (moved.reshape(16, 3).abs().sum(1) > 0).all()
+
+
+def test_the_critic_of_video_gan_stands_level():
+    """However cameras tilt and roll, a standing person's head is above the pelvis, and noses point all ways."""
+    training, _ = own("video_gan", "weak", 4, batch=32, pool=256)
+    real = training.pool(0)["real"].reshape(-1, 3, 16)
+    head = real[:, :, BODY.index("head_top") - 1]
+    across = np.hypot(head[:, 0], head[:, 2]) / np.linalg.norm(head, axis=1)
+    assert (head[:, 1] < 0).all() and np.median(across) < 0.25
+    hips = real[:, :, BODY.index("left_hip") - 1] - real[:, :, BODY.index("right_hip") - 1]
+    assert np.abs(hips[:, [0, 2]].mean(0)).max() < 0.3 * np.abs(hips[:, [0, 2]]).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [("temporal", "supervised"), ("video_gan", "weak"), ("seq2seq", "supervised")]
+)
+def test_stills_come_first_and_hold_for_windows(name: str, way: str):
+    """What single frames have taught is the answer for whole windows too, until they teach more."""
+    training, _ = own(name, way, 40, batch=16, pool=16, stills=0.5)
+    key = "relative" if name == "video_gan" else "inputs"
+    lengths = [training.pool(index)[key].shape[1] for index in range(10)]
+    assert lengths == [1] * 5 + [training.pool(9)[key].shape[1]] * 5 and lengths[-1] > 1
+    if name == "seq2seq":
+        return
+    network = training.network.eval()
+    windows = as_tensor(training.pool(9)[key])
+    middle = windows.shape[1] // 2
+    ask = (lambda x: strided(network["pose"], x)) if name == "video_gan" else network
+    with torch.no_grad():
+        torch.testing.assert_close(ask(windows), ask(windows[:, middle : middle + 1]), atol=1e-6, rtol=1e-5)
 
 
 def test_semi_supervision_learns_from_the_unlabelled():

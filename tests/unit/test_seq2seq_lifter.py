@@ -21,7 +21,7 @@ from posemill.networks.seq2seq import OFFICIAL_NAMES, Seq2Seq, from_official
 from posemill.skeleton import JOINT_SETS
 from posemill.stages import convert
 from tests.checkpoint_writers import write_bundle
-from tests.unit.test_temporal_lifter import part, track, without
+from tests.unit.test_temporal_lifter import beside_the_axis, part, track, without
 
 GATES = ("input", "transform", "forget", "output")
 BODY, SET16 = JOINT_SETS["h36m17"], JOINT_SETS["h36m16"]
@@ -278,6 +278,26 @@ def test_shift_in_time(weights: Path):
     clip = walk(40)
     whole, later = (made(weights).lift(c).joints_relative for c in (clip, part(clip, 10, 40)))
     np.testing.assert_allclose(later[4:], whole[14:], atol=1e-5)
+
+
+@pytest.mark.parametrize("temporal", [True, False])
+def test_weights_of_turned_views_do_not_see_where_the_person_is(tmp_path: Path, weights: Path, temporal: bool):
+    path = stored(tmp_path / "w.safetensors", view="turned")
+    clip = replace(walk(20), temporal=temporal)
+    one, other = beside_the_axis(clip, (0, 0, 1)), beside_the_axis(clip, (0.25, -0.1, 1))
+    lifter = made(path)
+    assert lifter.card.ray_blind and not made(weights).card.ray_blind
+    np.testing.assert_allclose(lifter.lift(one).joints_relative, lifter.lift(other).joints_relative, atol=1e-5)
+    # On the axis there is nothing to turn.
+    np.testing.assert_allclose(lifter.lift(one).joints_relative, made(weights).lift(one).joints_relative, atol=1e-5)
+    assert np.abs(made(weights).lift(one).joints_relative - made(weights).lift(other).joints_relative).max() > 1e-3
+
+
+@pytest.mark.parametrize("card", [{"normaliser": "pixels"}, {"camera_frame": False}, {"use_sh": True}])
+def test_turned_views_are_of_the_training_cameras_alone(tmp_path: Path, card: dict):
+    path = stored(tmp_path / "w.safetensors", view="turned", **card)
+    with pytest.raises(InputError, match="card: view: expected picture for pixels as they are"):
+        made(path)
 
 
 @pytest.mark.parametrize("normaliser", ["camera", "pixels"])

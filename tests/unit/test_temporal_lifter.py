@@ -13,8 +13,10 @@ from posemill.errors import InputError, MissingError
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.checkpoints import read_checkpoint
 from posemill.formats.weights import read_weights, write_weights
+from posemill.geometry import rotation_between
 from posemill.lifters import temporal, temporal_lift
 from posemill.lifters.answers import DEFAULT_SIGMA_M
+from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.loading import store
 from posemill.lifters.protocol import LiftInput, check_output
 from posemill.networks.temporal import TemporalModel
@@ -57,6 +59,14 @@ def mirrored(clip: LiftInput) -> LiftInput:
     """The picture turned left to right about the middle that the normaliser uses."""
     keypoints = clip.keypoints[:, BODY.flip_permutation] * (-1, 1) + (clip.camera.width, 0)
     return replace(clip, keypoints=keypoints, valid=clip.valid[:, BODY.flip_permutation])
+
+
+def beside_the_axis(clip: LiftInput, towards: tuple[float, float, float]) -> LiftInput:
+    """Everybody's pelvis in that direction, seen as on the axis by a camera that is turned so."""
+    plane = turn_to_root(clip.camera.normalise(clip.keypoints))
+    rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
+    rays = rays @ rotation_between(np.array([0.0, 0.0, 1.0]), np.array(towards)).T
+    return replace(clip, keypoints=clip.camera.project(rays))
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +255,27 @@ def test_rays_make_the_lens_not_matter(tmp_path: Path):
     np.testing.assert_allclose(poses[0], poses[1], atol=1e-5)
 
 
+def test_turned_rays_do_not_see_where_the_person_is(tmp_path: Path):
+    path, plain = (stored(tmp_path / f"{name}.safetensors", normaliser=name) for name in ("turned", "rays"))
+    card = temporal.card(temporal.Options(weights=path))
+    assert card.ray_blind and card.needs_camera and not temporal.card(temporal.Options(weights=plain)).ray_blind
+    one, other = (beside_the_axis(track(40), towards) for towards in ((0, 0, 1), (0.25, -0.1, 1)))
+    for whole in (True, False):
+        first, second = (made(path).lift(replace(clip, temporal=whole)).joints_relative for clip in (one, other))
+        np.testing.assert_allclose(first, second, atol=1e-5)
+        # On the axis there is nothing to turn.
+        as_it_is = made(plain).lift(replace(one, temporal=whole)).joints_relative
+        np.testing.assert_allclose(first, as_it_is, atol=1e-5)
+
+
+def test_a_trajectory_is_not_of_a_turned_camera(tmp_path: Path):
+    trajectory = official_tensors(WIDTHS, channels=16, outputs=3)
+    more = {f"trajectory.{n}": t for n, t in trajectory.items()}
+    path = stored(tmp_path / "w.safetensors", normaliser="turned", more=more)
+    with pytest.raises(InputError, match="card: normaliser: expected turned for h36m17 and no trajectory"):
+        made(path)
+
+
 def test_score_as_third_channel(tmp_path: Path):
     path = stored(tmp_path / "w.safetensors", inputs=51)
     assert temporal.card(temporal.Options(weights=path)).channels == ("x", "y", "score")
@@ -364,7 +395,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, change: dict, message: str):
     [
         ({"joint_set_in": "mpii16"}, {}, "joint_set_in: expected h36m17 or coco17, got mpii16"),
         ({}, {"joint_set_in": "coco17"}, "joint_set_in: expected h36m17, as the card of the weights says, got coco17"),
-        ({"normaliser": "none"}, {}, "normaliser: expected screen or rays, got none"),
+        ({"normaliser": "none"}, {}, "normaliser: expected screen or rays or turned, got none"),
         ({"fps": "fast"}, {}, "fps: expected 1 to 1000 or null, got fast"),
         ({"network": {"channels": 10**6}}, {}, r"expand_conv\.weight: expected shape \(1000000, 34, 3\), got"),
         ({"network": {"depth": 3}}, {}, "network: expected sizes of one, got .*depth"),

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
-from posemill.arrays import PerJoint, Points2, Points3
+from posemill.arrays import Matrix3, PerJoint, Points2, Points3
 from posemill.geometry import rotation_between
 from posemill.lifters.protocol import LiftInput
 from posemill.lifters.timeline import Timeline
 
-__all__ = ["VIEWS", "Bodies", "standard_body", "turn_to_root", "whole_bodies"]
+__all__ = ["VIEWS", "Bodies", "standard_body", "turn_to_root", "turned_to_root", "whole_bodies"]
 
 VIEWS = ("picture", "turned")
 
@@ -64,11 +64,16 @@ def turn_to_root(plane: Points2) -> Points2:
 
     NaN for a joint that would be beside or behind that camera.
     """
+    return turned_to_root(plane)[0]
+
+
+def turned_to_root(plane: Points2) -> tuple[Points2, Matrix3]:
+    """As :func:`turn_to_root`, with the rotations (T, 3, 3) from the camera's axes to those of the turned camera."""
     rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
     rotation = rotation_between(rays[:, 0], np.array([0.0, 0.0, 1.0]))
     turned = rays @ np.swapaxes(rotation, -1, -2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(turned[..., 2:] > 0.05, turned[..., :2] / turned[..., 2:], np.nan)
+        return np.where(turned[..., 2:] > 0.05, turned[..., :2] / turned[..., 2:], np.nan), rotation
 
 
 def standard_body(joints: Points3) -> tuple[Points3, np.ndarray]:

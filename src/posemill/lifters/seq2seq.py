@@ -6,6 +6,8 @@ Ours are safetensors: the network's tensors (:class:`~posemill.networks.seq2seq.
 ``statistics.std_2d`` (32,) in px of the training camera, ``statistics.mean_3d`` and ``statistics.std_3d`` (48,) in
 metres, and ``sigma_floor`` (17,) in metres where errors were measured. Their card may say ``sequence_length``,
 ``use_sh``, ``camera_frame``, ``normaliser``, ``focal_px`` and ``centre_px``; each has the published value otherwise.
+``view: turned`` says that every frame is shown as the training camera sees it when it looks at the pelvis; without it
+the picture is taken as it is, as published.
 
 The published TensorFlow checkpoint does not contain its statistics: the option ``statistics`` names a file of the four
 vectors that were used in training, in px and **millimetres** as its authors have them.
@@ -30,7 +32,8 @@ import numpy as np
 from pydantic import Field
 
 from posemill.errors import InputError, expected
-from posemill.lifters.cards import agreed, take_sigma_floor
+from posemill.lifters.body_view import VIEWS
+from posemill.lifters.cards import agreed, card_choice, take_sigma_floor
 from posemill.lifters.options import BridgeOptions, PublishedOptions
 from posemill.lifters.protocol import LifterCard
 from posemill.lifters.standardised import NORMALISERS, PREFIX, Setup, Standardised, read_statistics, take_statistics
@@ -167,6 +170,10 @@ def _read(options: Options) -> Setup:
         raise InputError(expected("tensor encoder.widen.bias", f"({options.linear_size or 'n'},)", width, where=path))
     network = build(Seq2Seq, {"hidden": width[0]}, tensors, path)
     normaliser, frames = chosen["normaliser"], chosen["sequence_length"]
+    turned = card_choice(about, "view", VIEWS, path) == "turned"
+    if turned and (normaliser != "camera" or not chosen["camera_frame"] or chosen["use_sh"]):
+        want = "picture for pixels as they are, for world axes and for joints of the hourglass"
+        raise InputError(expected("card: view", want, "turned", where=path))
     described = replace(
         CARD,
         joint_set_in="mpii16" if chosen["use_sh"] else "h36m16",
@@ -174,6 +181,7 @@ def _read(options: Options) -> Setup:
         window=CARD.window.replace("5", str(frames), 1),
         receptive_field=2 * frames - 1 if options.blend == "mean" else frames,
         needs_camera=normaliser == "camera" or not chosen["camera_frame"],
+        ray_blind=turned,
         licences={**CARD.licences, **about.get("licences", {})},
     )
     return Setup(
@@ -184,6 +192,7 @@ def _read(options: Options) -> Setup:
         camera_frame=chosen["camera_frame"],
         lens=(float(chosen["focal_px"]), np.array(chosen["centre_px"])) if normaliser == "camera" else None,
         card=described,
+        turned=turned,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from posemill.camera import Camera
 from posemill.errors import ClipError, InputError, MissingError, expected
 from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
+from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.loading import device_name
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
 from posemill.lifters.timeline import Timeline
@@ -121,6 +122,8 @@ class Setup:
         Focal length (px) and centre (2,) px of the training camera; None: it reads pixels as they are.
     card
         Of these weights.
+    turned
+        Every frame is shown as the training camera sees it when it looks at the pelvis, and answered in its axes.
     """
 
     network: nn.Module
@@ -130,6 +133,7 @@ class Setup:
     camera_frame: bool
     lens: tuple[float, np.ndarray] | None
     card: LifterCard
+    turned: bool = False
 
 
 class Standardised:
@@ -215,6 +219,10 @@ class Standardised:
     def _answers(self, windows: np.ndarray, camera: Camera) -> list[np.ndarray]:
         """Windows (N, frames, 16, 2) in px to poses (N, frames, 17, 3); with flip a second time, mirrored."""
         windows = windows[..., _PLACES[self.card.joint_set_in], :]
+        if self._setup.turned and self._setup.lens is not None:
+            focal, centre = self._setup.lens
+            plane = turn_to_root(((windows - centre) / focal).reshape(-1, *windows.shape[2:]))
+            windows = plane.reshape(windows.shape) * focal + centre
         poses = [self._call(windows)]
         if not self._setup.camera_frame and camera.R is not None:
             return [poses[0] @ camera.R.T]

@@ -11,7 +11,8 @@ Ours are safetensors: the network's tensors by their published names, ``trajecto
     ``h36m17`` or ``coco17``.
 ``normaliser``
     ``screen``, as published: pixels to [-1, 1] by the picture's width. Or ``rays``: the undistorted normalised plane
-    times the same factor for Human3.6M's lens, so that the field of view of the camera does not matter.
+    times the same factor for Human3.6M's lens, so that the field of view of the camera does not matter. Or ``turned``:
+    so too, every frame as a camera sees it that looks at the pelvis (``h36m17``, no trajectory network).
 ``fps``
     The rate it was trained at; other clips are resampled to it inside. Null: any rate.
 
@@ -51,6 +52,7 @@ _PUBLISHED_JOINTS = {"pretrained_h36m_cpn.bin": "h36m17", "pretrained_h36m_detec
 _NORMALISERS = {
     "screen": "pixels to [-1, 1] by the picture's width",
     "rays": "undistorted rays times 2.29, what Human3.6M's lens makes of them",
+    "turned": "undistorted rays, in each frame turned until the pelvis's is the axis, times 2.29",
 }
 
 CARD = LifterCard(
@@ -160,6 +162,10 @@ def _read(options: Options) -> Setup:
     trajectory = {n.removeprefix(_TRAJECTORY): tensors.pop(n) for n in list(tensors) if n.startswith(_TRAJECTORY)}
     network = _network(tensors, {**sizes, "causal": causal}, 17, path)
     root = _network(trajectory, {"causal": causal}, 1, path) if trajectory else None
+    if normaliser == "turned" and (root or joints_in != "h36m17"):
+        raise InputError(
+            expected("card: normaliser", "turned for h36m17 and no trajectory network alone", "turned", where=path)
+        )
     if root and root.receptive_field != network.receptive_field:
         want, got = network.receptive_field, root.receptive_field
         raise InputError(expected("trajectory network", f"{want} frames like the pose's", got, where=path))
@@ -169,7 +175,8 @@ def _read(options: Options) -> Setup:
         channels=("x", "y", "score")[: network.features_in],
         normaliser=_NORMALISERS[normaliser],
         receptive_field=network.receptive_field,
-        needs_camera=normaliser == "rays",
+        needs_camera=normaliser != "screen",
+        ray_blind=normaliser == "turned",
         licences={**CARD.licences, **about.get("licences", {})},
     )
     return Setup(network, root, floor, normaliser, fps, chosen)

@@ -10,6 +10,7 @@ import numpy as np
 
 from posemill.camera import Camera
 from posemill.lifters.answers import aged_sigma, averaged, fill, mirror_back, nothing
+from posemill.lifters.body_view import turn_to_root
 from posemill.lifters.grid import Grid
 from posemill.lifters.loading import device_name
 from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
@@ -91,7 +92,7 @@ class Temporal:
         return output
 
     def _plane(self, pixels: np.ndarray, camera: Camera) -> np.ndarray:
-        if self._setup.normaliser == "rays":
+        if self._setup.normaliser in ("rays", "turned"):
             return camera.normalise(pixels) * RAYS_TO_SCREEN
         return pixels * (2 / camera.width) - (1.0, camera.height / camera.width)
 
@@ -119,6 +120,8 @@ class Temporal:
             yield self._answer(self._features(*timeline.at(start, grid.frames(points))), pose, root)
 
     def _features(self, points: np.ndarray, score: np.ndarray) -> np.ndarray:
+        if self._setup.normaliser == "turned":
+            points = turn_to_root(points / RAYS_TO_SCREEN) * RAYS_TO_SCREEN
         if self.card.channels[-1] == "score":
             points = np.concatenate([points, score[..., None]], -1)
         return points.astype(np.float32)

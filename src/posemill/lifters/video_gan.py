@@ -2,7 +2,9 @@
 
 Both see the keypoints as pixels of the camera that they were trained with (``u / 500 - 1``), into which those of any
 other camera are brought along their rays. The pose network sees joints relative to the pelvis only: it is ray-blind.
-The root network sees where they are and answers the pelvis in the camera frame, :attr:`LiftOutput.root`.
+The root network sees where they are and answers the pelvis in the camera frame, :attr:`LiftOutput.root`. Weights whose
+card says ``view: turned`` are shown every frame as a camera sees it that looks at the pelvis; ``picture``, the default,
+as it is.
 
 A short gap is bridged for the networks' sake (:mod:`posemill.lifters.timeline`); a longer one ends a run of frames, and
 at both ends of a run its first or last frame is repeated. Stills are repeated to a whole window each. Where the card
@@ -42,6 +44,8 @@ _ROOT_SHARE = np.array([0.02, 0.02, 0.08])
 _PIXELS = 500.0
 # Mean of Human3.6M's four cameras: focal length, then principal point, px.
 _TRAINING_FOCAL_PX, _TRAINING_CENTRE_PX = np.array([1146.8, 1146.8]), np.array([514.0, 506.7])
+# From the normalised plane to the networks' pixels: scale (2,), and the principal point (2,).
+_Lens = tuple[np.ndarray, np.ndarray]
 _HALF, _BLOCK, _STILLS = 13, 2048, 256
 
 CARD = LifterCard(
@@ -110,7 +114,8 @@ class VideoGan:
     """The lifter with its weights; ``device`` is ``cpu`` or the GPU's name."""
 
     def __init__(self, options: Options) -> None:
-        from posemill.lifters.cards import card_fps, card_network, card_numbers, take_sigma_floor
+        from posemill.lifters.body_view import VIEWS
+        from posemill.lifters.cards import card_choice, card_fps, card_network, card_numbers, take_sigma_floor
         from posemill.lifters.loading import build, device_name, read
         from posemill.networks.video_gan import VideoGan as Network
 
@@ -128,6 +133,7 @@ class VideoGan:
                 hidden = card_network(card, part, "w1.weight", (), path)["hidden"]
                 network = build(Network, {"width_in": width_in, "width_out": width_out, "hidden": hidden}, part, path)
                 self._networks[name] = network.to(self._where)
+        self._turned = card_choice(card, "view", VIEWS, path) == "turned"
         self._root_share = card_numbers(card, "root_sigma_share", _ROOT_SHARE, path)
         # Frames per second of the data that the networks were trained on; not known of a training checkpoint.
         self._fps = card_fps(card, path)
@@ -140,7 +146,7 @@ class VideoGan:
         from posemill.lifters.grid import Grid
         from posemill.lifters.timeline import Timeline
 
-        scale, centre = self._image(clip.camera)
+        lens = scale, centre = self._image(clip.camera)
         timeline = Timeline(
             clip,
             "h36m17",
@@ -151,23 +157,23 @@ class VideoGan:
         output = nothing(len(timeline), root="root" in self._networks)
         if not clip.temporal:
             for frames, seen in timeline.blocks(_STILLS):
-                self._put(output, frames, self._answer(seen.points, centre, stills=True), seen.age)
+                self._put(output, frames, self._answer(seen.points, lens, stills=True), seen.age)
             return output
         for start, stop in timeline.runs:
             grid = Grid(clip.time[start:stop], self._fps)
-            for part, answers in grid.to_frames(self._blocks(timeline, start, grid, centre)):
+            for part, answers in grid.to_frames(self._blocks(timeline, start, grid, lens)):
                 frames = slice(start + part.start, start + part.stop)
                 self._put(output, frames, answers, timeline.stretch(frames.start, frames.stop).age)
         return output
 
-    def _blocks(self, timeline: Timeline, start: int, grid: Grid, centre: np.ndarray) -> Iterator[np.ndarray]:
+    def _blocks(self, timeline: Timeline, start: int, grid: Grid, lens: _Lens) -> Iterator[np.ndarray]:
         """Answers for the grid's points, in order."""
         for first in range(0, len(grid), _BLOCK):
             last = min(first + _BLOCK, len(grid))
             points = np.arange(first - _HALF, last + _HALF).clip(0, len(grid) - 1)
-            yield self._answer(timeline.at(start, grid.frames(points))[0], centre, stills=False)
+            yield self._answer(timeline.at(start, grid.frames(points))[0], lens, stills=False)
 
-    def _image(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    def _image(self, camera: Camera) -> _Lens:
         """From the normalised plane to the networks' pixels u / 500 - 1: scale (2,), and the principal point (2,)."""
         own = self._options.camera == "own"
         focal = camera.K[(0, 1), (0, 1)] if own else self._focal_px
@@ -183,13 +189,19 @@ class VideoGan:
             output.root[frames] = answers[:, 68:71]
             output.root_sigma[frames] = np.hypot(answers[:, 71:], DRIFT_M_PER_S * age[:, :1])
 
-    def _answer(self, image: np.ndarray, centre: np.ndarray, *, stills: bool) -> np.ndarray:
+    def _answer(self, image: np.ndarray, lens: _Lens, *, stills: bool) -> np.ndarray:
         """Answers (M, 74): 17 joints and 17 sigmas, root and its sigma (NaN without a root network).
 
         M is the number of stills, or of frames that have 13 neighbours on both sides in ``image`` (N, 17, 2).
         """
         from posemill.lifters.answers import averaged, mirror_back
+        from posemill.lifters.body_view import turned_to_root
 
+        scale, centre = lens
+        back = None
+        if self._turned:
+            plane, rotation = turned_to_root((image - centre) / scale)
+            image, back = plane * scale + centre, rotation if stills else rotation[_HALF : len(rotation) - _HALF]
         # Mirrored at the principal point, not at the middle of the picture: only there a person's mirror image is one.
         mirrored = (image - centre)[:, _FLIP] * (-1, 1) + centre if self._options.flip else None
         other = None if mirrored is None else mirror_back(self._pose(mirrored, stills=stills))
@@ -202,6 +214,10 @@ class VideoGan:
                 other_root = self._ask("root", mirrored, stills=stills) * (-1, 1, 1)
             apart, root = (root - other_root) / 2, (root + other_root) / 2
             root_sigma = np.hypot(self._root_share * np.maximum(np.abs(root[:, 2:]), 1.0), apart)
+            if back is not None:
+                # The pose stays in the turned camera's axes: place turns it to the ray.
+                root = (root[:, None] @ back)[:, 0]
+                root_sigma = np.sqrt((root_sigma[:, None] ** 2 @ back**2)[:, 0])
         return np.concatenate([joints.reshape(-1, 51), sigma, root, root_sigma], 1)
 
     def _pose(self, image: np.ndarray, *, stills: bool) -> np.ndarray:

@@ -128,12 +128,17 @@ class TemporalModel(_Temporal):
 
 
 class TemporalModelOptimized1f(_Temporal):
-    """Strided form for windows of exactly ``receptive_field`` frames, (B, RF, J_in, F) to (B, 1, J_out, 3)."""
+    """Strided form for windows of exactly ``receptive_field`` frames, (B, RF, J_in, F) to (B, 1, J_out, 3).
+
+    With convolutions that let a single frame through, it takes that too.
+    """
 
     strided = True
 
     def _residual(self, x: Tensor, width: int, dilation: int) -> Tensor:
         del dilation
+        if x.shape[2] == 1:
+            return x
         return x[:, :, width // 2 + (width // 2 if self.causal else 0) :: width]
 
 

@@ -19,6 +19,7 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.engine import Arrays, Training, step_optimiser
 from posemill.training.recipes import turned
 from posemill.training.sequences import Source, Windows
+from posemill.training.stills import frames_of, silence_neighbours
 from posemill.training.supervised import Recipe, Schedule, begin_with
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Adversarial(Training):
         self.recipe, self.schedule = recipe, schedule
         self._seen, self._poses = seen, poses
         self.network = recipe.build(**recipe.network).to(self.device)
+        if schedule.stills and start is None:
+            silence_neighbours(self.network)
         if start is not None:
             begin_with(self.network, start)
         self.modules["network"] = self.network
@@ -74,7 +77,7 @@ class Adversarial(Training):
     def windows(self, index: int) -> tuple[Windows, Windows]:
         """Draw as many windows of what is seen as single frames of what poses are taken from."""
         rng = self.rng(index)
-        seen = self._seen.draw(self.pool_rows, self.recipe.frames, rng)
+        seen = self._seen.draw(self.pool_rows, frames_of(self, index, self.recipe.frames, self.schedule.stills), rng)
         return seen, self._poses.draw(self.pool_rows, 1, rng)
 
 

@@ -30,6 +30,9 @@ def of(name: str, preset: str) -> Recipe:
 
 def own(name: str, preset: str, recipe: Recipe) -> Recipe:
     """Recipe of a lifter that is taught by its own loss and sees less 3D; of ``short``, with steps for that."""
+    if name == "temporal":
+        # What projects to the picture is where the person is before the camera as it stands.
+        recipe = replace(recipe, card={**recipe.card, "normaliser": "rays"})
     if preset == "paper":
         return replace(recipe, schedule=replace(recipe.schedule, noise=_OWN[name].noise))
     return replace(recipe, schedule=_OWN[name])
@@ -194,7 +197,8 @@ _OWN = {
         steps=12_000,
         batch=128,
         pool=4096,
-        critic=Critic(200, scale=10.0, reprojection=300.0, steps=2, rate=2.0),
+        stills=0.85,
+        critic=Critic(200, scale=10.0, reprojection=300.0, rate=2.0),
     ),
 }
 _PAPER: dict[str, Callable[[Recipe], Recipe]] = {

@@ -10,7 +10,7 @@ from posemill.geometry import rotation_between
 from posemill.networks.gan import image_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.sequences import Windows
-from posemill.training.supervised import Arrays, Recipe, Schedule
+from posemill.training.supervised import Arrays, Recipe, Schedule, stills_then_windows
 
 __all__ = ["RECIPES", "SCREEN", "VIDEO_CENTRE", "VIDEO_FOCAL", "strided", "turned"]
 
@@ -26,12 +26,16 @@ def _distance(answer: Any, target: Any) -> Any:
 def turned(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle frames as a camera sees them that looks at the pelvis: plane (N, 17, 2), pose (N, 17, 3), rotation."""
     middle = windows.keypoints.shape[1] // 2
-    plane = windows.plane[:, middle]
+    plane, rotation = _looked_at(windows.plane[:, middle])
+    return plane, windows.standard[:, middle] @ np.swapaxes(rotation, -1, -2), rotation
+
+
+def _looked_at(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Plane (..., 17, 2) of a camera that looks at the pelvis, and the rotations to its axes."""
     rays = np.concatenate([plane, np.ones((*plane.shape[:-1], 1))], -1)
-    rotation = rotation_between(rays[:, 0], np.array([0.0, 0.0, 1.0]))
+    rotation = rotation_between(rays[..., 0, :], np.array([0.0, 0.0, 1.0]))
     seen = rays @ np.swapaxes(rotation, -1, -2)
-    pose = windows.standard[:, middle] @ np.swapaxes(rotation, -1, -2)
-    return seen[..., :2] / np.maximum(seen[..., 2:], 0.2), pose, rotation
+    return seen[..., :2] / np.maximum(seen[..., 2:], 0.2), rotation
 
 
 # ---------------------------------------------------------------------------------------------- gan
@@ -103,7 +107,9 @@ VIDEO_FOCAL, VIDEO_CENTRE = 1146.8 / 500, np.array([514.0, 506.7]) / 500 - 1
 
 def _prepare_temporal(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    return {"inputs": windows.plane * SCREEN, "pose": windows.standard[:, middle : middle + 1]}
+    plane, rotation = _looked_at(windows.plane)
+    pose = windows.standard[:, middle] @ np.swapaxes(rotation[:, middle], -1, -2)
+    return {"inputs": plane * SCREEN, "pose": pose[:, None]}
 
 
 def _loss_temporal(network: Any, batch: dict[str, Any]) -> Any:
@@ -121,14 +127,17 @@ def _build_temporal(**sizes: Any) -> Any:
 
 def _prepare_video_gan(windows: Windows, constants: Arrays) -> Arrays:
     middle = windows.keypoints.shape[1] // 2
-    image = windows.plane * VIDEO_FOCAL + VIDEO_CENTRE
+    plane, rotations = _looked_at(windows.plane)
+    image, rotation = plane * VIDEO_FOCAL + VIDEO_CENTRE, rotations[:, middle]
     size = np.linalg.norm(windows.standard[:, middle, 1:], axis=-1).sum(-1)
     size /= np.linalg.norm(windows.relative[:, middle, 1:], axis=-1).sum(-1)
+    back = np.swapaxes(rotation, -1, -2)
     return {
         "relative": (image[:, :, 1:] - image[:, :, :1]).reshape(*image.shape[:2], -1),
         "absolute": image.reshape(*image.shape[:2], -1),
-        "pose": windows.standard[:, middle, 1:],
-        "root": windows.joints_camera[:, middle, 0] * size[:, None],
+        "pose": windows.standard[:, middle, 1:] @ back,
+        "root": (windows.joints_camera[:, middle, :1] @ back)[:, 0] * size[:, None],
+        "rotation": rotation,
     }
 
 
@@ -139,10 +148,17 @@ def _loss_video_gan(network: Any, batch: dict[str, Any]) -> Any:
 
 
 def strided(network: Any, x: Any) -> Any:
-    """What the network's own forward does with windows of 27 frames, as matrix products."""
+    """What the network's own forward does with windows of 27 frames, as matrix products.
+
+    A single frame goes through the middle taps.
+    """
     from torch.nn import functional
 
+    still = x.shape[1] == 1
+
     def triples(layer: Any, x: Any) -> Any:
+        if still:
+            return functional.linear(x, layer.weight[:, :, 1], layer.bias)
         rows = x.reshape(len(x), x.shape[1] // 3, -1)
         return functional.linear(rows, layer.weight.transpose(1, 2).flatten(1), layer.bias)
 
@@ -152,7 +168,7 @@ def strided(network: Any, x: Any) -> Any:
     h = functional.leaky_relu(triples(network.w1, x), 0.01)
     for wide, narrow in ((network.w21, network.w22), (network.w31, network.w32)):
         inner = functional.leaky_relu(triples(wide, h), 0.01)
-        h = functional.leaky_relu(point(narrow, inner) + h[:, 1::3], 0.01)
+        h = functional.leaky_relu(point(narrow, inner) + (h if still else h[:, 1::3]), 0.01)
     return point(network.w4, h)[:, 0]
 
 
@@ -172,8 +188,9 @@ _WITHOUT_NOSE = np.setdiff1d(np.arange(17), _SET.index("neck_nose"))
 
 def _seq2seq_vectors(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     """2D (N, T, 32) px of the training camera and 3D (N, T, 48) metres."""
-    pixels = (windows.plane * _LENS_PX + _LENS_CENTRE_PX)[:, :, _WITHOUT_NOSE]
-    pose = windows.standard[:, :, 1:]
+    plane, rotation = _looked_at(windows.plane)
+    pixels = (plane * _LENS_PX + _LENS_CENTRE_PX)[:, :, _WITHOUT_NOSE]
+    pose = (windows.standard @ np.swapaxes(rotation, -1, -2))[:, :, 1:]
     return pixels.reshape(*pixels.shape[:2], 32), pose.reshape(*pose.shape[:2], 48)
 
 
@@ -181,7 +198,8 @@ def _constants_seq2seq(windows: Windows) -> Arrays:
     pixels, pose = _seq2seq_vectors(windows)
     return {
         "statistics.mean_2d": pixels.mean((0, 1)),
-        "statistics.std_2d": pixels.std((0, 1)),
+        # A camera that looks at the pelvis sees it in one place.
+        "statistics.std_2d": np.maximum(pixels.std((0, 1)), 1.0),
         "statistics.mean_3d": pose.mean((0, 1)),
         "statistics.std_3d": pose.std((0, 1)),
     }
@@ -275,8 +293,9 @@ RECIPES: dict[str, Recipe] = {
         {"filter_widths": [3, 3, 3], "channels": 320, "dropout": 0.0},
         _prepare_temporal,
         _loss_temporal,
-        {"normaliser": "rays", "joint_set_in": "h36m17", "fps": None},
-        schedule=Schedule(steps=4000, batch=256),
+        {"normaliser": "turned", "joint_set_in": "h36m17", "fps": None},
+        schedule=Schedule(steps=12_000, batch=256, passes=6, stills=0.9),
+        optimise=stills_then_windows,
     ),
     "video_gan": Recipe(
         27,
@@ -284,6 +303,7 @@ RECIPES: dict[str, Recipe] = {
         {"hidden": 256},
         _prepare_video_gan,
         _loss_video_gan,
+        {"view": "turned"},
         schedule=Schedule(steps=3000, batch=256),
     ),
     "seq2seq": Recipe(
@@ -292,9 +312,9 @@ RECIPES: dict[str, Recipe] = {
         {"hidden": 256},
         _prepare_seq2seq,
         _loss_seq2seq,
-        {"normaliser": "camera", "focal_px": _LENS_PX, "centre_px": _LENS_CENTRE_PX.tolist()},
+        {"normaliser": "camera", "view": "turned", "focal_px": _LENS_PX, "centre_px": _LENS_CENTRE_PX.tolist()},
         _constants_seq2seq,
-        schedule=Schedule(steps=3000, batch=256, pool=8192),
+        schedule=Schedule(steps=6000, batch=256, pool=8192, recombined=True, stills=0.7),
     ),
     "dstformer": Recipe(
         27,

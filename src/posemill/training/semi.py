@@ -19,7 +19,8 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.recipes import SCREEN
 from posemill.training.sequences import Source
-from posemill.training.supervised import Recipe, Schedule, begin_with, with_matrix_convolutions
+from posemill.training.stills import with_matrix_convolutions
+from posemill.training.supervised import Recipe, Schedule, begin_with
 
 __all__ = ["SemiSupervised"]
 

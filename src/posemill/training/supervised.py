@@ -7,9 +7,9 @@ papers' training (adversarial or on Human3.6M): it gives small weights that run 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from posemill.formats.weights import check_tensors
 from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import Source, Windows
+from posemill.training.stills import frames_of, silence_neighbours, with_matrix_convolutions
 
 __all__ = [
     "Arrays",
@@ -29,8 +30,10 @@ __all__ = [
     "begin_with",
     "noise_of",
     "one_cycle",
-    "with_matrix_convolutions",
+    "stills_then_windows",
 ]
+
+_WARM_UP = 0.08
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class Schedule:
         Whether the 2D has a detector's errors.
     recombined
         Whether legs, trunk and arms of several recordings are put together.
+    stills
+        Share of the steps, the first ones, that see single frames: a pose is learnt from them at a fraction of a
+        window's cost, and what time adds afterwards.
     critic
         None: as published, and the learning rate too.
     """
@@ -86,6 +92,7 @@ class Schedule:
     seed: int = 0
     noise: bool = True
     recombined: bool = False
+    stills: float = 0.0
     critic: Critic | None = None
 
 
@@ -109,6 +116,28 @@ def adamw_one_cycle(
 def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
     """:func:`adamw_one_cycle` as the schedule says."""
     return adamw_one_cycle(network, schedule.learning_rate, schedule.steps)
+
+
+def stills_then_windows(network: Any, schedule: Schedule) -> tuple[Any, Any]:
+    """AdamW whose step falls to half while stills are seen, and from there to nothing over the windows after them.
+
+    Without stills it is :func:`one_cycle`, whose step at their end would be too small to learn from windows.
+    """
+    import torch
+
+    if not schedule.stills:
+        return one_cycle(network, schedule)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
+
+    def factor(step: int) -> float:
+        share = step / schedule.steps
+        if share < _WARM_UP:
+            return max(share / _WARM_UP, 0.04)
+        if share < schedule.stills:
+            return 1 - 0.5 * (share - _WARM_UP) / (schedule.stills - _WARM_UP)
+        return 0.25 * (1 + math.cos(math.pi * min(1.0, (share - schedule.stills) / (1 - schedule.stills))))
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
 @dataclass(frozen=True)
@@ -155,8 +184,12 @@ class Recipe:
 
     def sized(self, network: dict[str, Any]) -> Recipe:
         """Return the recipe of a network of other sizes; windows are as long as those say."""
-        frames = network.get("frames", prod(network["filter_widths"]) if "filter_widths" in network else self.frames)
-        return replace(self, network=network, frames=frames)
+        frames = network.get(
+            "frames", math.prod(network["filter_widths"]) if "filter_widths" in network else self.frames
+        )
+        # One that sees single frames alone has no windows to go on to.
+        schedule = self.schedule if frames > 1 else replace(self.schedule, stills=0.0)
+        return replace(self, network=network, frames=frames, schedule=schedule)
 
 
 class Supervised(Training):
@@ -196,9 +229,11 @@ class Supervised(Training):
             pool_rows=rows,
             passes=schedule.passes,
         )
-        self._recipe, self._source = recipe, source
+        self._recipe, self._source, self._schedule = recipe, source, schedule
         self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
-        self.extras = recipe.constants(self._windows(self.rng(0, 1)))
+        if schedule.stills and start is None:
+            silence_neighbours(self.network)
+        self.extras = recipe.constants(self._windows(self.rng(0, 1), recipe.frames))
         if start is not None:
             rest = begin_with(self.network, start)
             self.extras = {name: rest.get(name, value) for name, value in self.extras.items()}
@@ -207,8 +242,9 @@ class Supervised(Training):
         self.optimisers["network"], self.schedulers["network"] = optimiser, scheduler
 
     def pool(self, index: int) -> Arrays:
-        """Draw windows and make the recipe's inputs and targets of them."""
-        return self._recipe.prepare(self._windows(self.rng(index)), self.extras)
+        """Draw windows, or single frames first, and make the recipe's inputs and targets of them."""
+        frames = frames_of(self, index, self._recipe.frames, self._schedule.stills)
+        return self._recipe.prepare(self._windows(self.rng(index), frames), self.extras)
 
     def step(self, batch: dict[str, Any], number: int) -> dict[str, Any]:
         """One batch of the recipe's loss."""
@@ -219,8 +255,8 @@ class Supervised(Training):
         step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=self._recipe.clip_norm)
         return {"loss": loss}
 
-    def _windows(self, rng: np.random.Generator) -> Windows:
-        return self._source.draw(self.pool_rows, self._recipe.frames, rng)
+    def _windows(self, rng: np.random.Generator, frames: int) -> Windows:
+        return self._source.draw(self.pool_rows, frames, rng)
 
 
 def begin_with(network: Any, tensors: Arrays) -> Arrays:
@@ -240,22 +276,3 @@ def begin_with(network: Any, tensors: Arrays) -> Arrays:
         for name in needed:
             state[name].copy_(torch.from_numpy(np.array(tensors[name], dtype=np.float32)))
     return {name: t for name, t in tensors.items() if name not in needed}
-
-
-def with_matrix_convolutions(network: Any) -> Any:
-    """Let convolutions whose stride is their width run as matrix products: many times as fast backwards on CPUs."""
-    from torch import nn
-    from torch.nn import functional
-
-    def forward(self: Any, x: Any) -> Any:
-        (width,) = self.kernel_size
-        n, channels, frames = x.shape
-        if self.stride != self.kernel_size or frames % width:
-            return nn.Conv1d.forward(self, x)
-        rows = x.reshape(n, channels, frames // width, width).transpose(1, 2).flatten(2)
-        return functional.linear(rows, self.weight.flatten(1), self.bias).transpose(1, 2)
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv1d):
-            module.forward = forward.__get__(module)
-    return network

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from posemill.geometry import rotation_between
 from posemill.training.adversarial import Adversarial
 from posemill.training.engine import Arrays, fast, step_optimiser
-from posemill.training.recipes import RECIPES, VIDEO_CENTRE, VIDEO_FOCAL, strided
+from posemill.training.recipes import RECIPES, VIDEO_CENTRE, VIDEO_FOCAL, strided, turned
 from posemill.training.supervised import Critic
 
 if TYPE_CHECKING:
@@ -119,29 +120,31 @@ class WeakRepNet(_Weak):
 
 
 class WeakVideoGan(_Weak):
-    """``video_gan``: the pose in camera axes, and the root's place; both reproject without a division."""
+    """``video_gan``: the pose before a camera that looks at the person, and the root's place before it.
+
+    Both reproject without a division. The critic sees poses as a level camera would, which those of the paper were:
+    ours tilt and roll, and of a pose before such a camera nobody knows whether it or the person leans.
+    """
 
     published = Critic(1000, reprojection=100.0, steps=5)
     slope = 0.01
 
     def pool(self, index: int) -> Arrays:
-        """Draw windows of 2D of some, and poses before a camera of others."""
-        from posemill.networks.repnet import JOINTS
-
+        """Draw windows of 2D of some and which way is down there, and poses before a level camera of others."""
         seen, others = self.windows(index)
         prepared = RECIPES["video_gan"].prepare(seen, {})
-        real = others.standard[:, 0][:, JOINTS["repnet"]]
+        _, pose, rotation = turned(others)
+        real = pose @ np.swapaxes(_levelling(rotation @ others.R), -1, -2)
         return {
             "relative": prepared["relative"],
             "absolute": prepared["absolute"],
-            "real": real.transpose(0, 2, 1).reshape(len(real), -1),
+            "level": _levelling(prepared["rotation"] @ seen.R),
+            "real": real[:, _JUDGED].transpose(0, 2, 1).reshape(len(real), -1),
         }
 
     def generate(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Poses, and the squared error of the image, multiplied by depth."""
         import torch
-
-        from posemill.networks.repnet import JOINTS
 
         with fast(self.device):
             pose = strided(self.network["pose"], batch["relative"]).reshape(-1, 16, 3).float()
@@ -152,5 +155,14 @@ class WeakVideoGan(_Weak):
         seen = batch["absolute"][:, batch["absolute"].shape[1] // 2].reshape(-1, 17, 2)
         centre = torch.from_numpy(VIDEO_CENTRE).float().to(pose.device)
         misfit = VIDEO_FOCAL * placed[..., :2] + (centre - seen) * placed[..., 2:]
-        judged = pose[:, JOINTS["repnet"]].transpose(1, 2).flatten(1)
+        judged = (pose @ batch["level"].transpose(1, 2))[:, _JUDGED].transpose(1, 2).flatten(1)
         return judged, {"reprojection": misfit.square().mean()}
+
+
+# All that the network answers: a joint that the critic does not see is free to be at any depth.
+_JUDGED = np.arange(1, 17)
+
+
+def _levelling(to_camera: np.ndarray) -> np.ndarray:
+    """Shortest rotations (N, 3, 3) that bring cameras' axes upright, of rotations from a world whose z is up."""
+    return rotation_between(to_camera[:, :, 2], np.array([0.0, -1.0, 0.0]))

@@ -132,12 +132,12 @@ def _planned(
         "steps": steps,
         "options": options,
         "seconds_per_step": each,
-        "frames_seen": steps * training.batch * frames,
+        "frames_seen": round(steps * training.batch * frames),
     }
 
 
-def _trial(name: str, split: MotionSplit, output: Path, seed: int, values: dict[str, Any]) -> tuple[Training, int]:
-    """The training as it would be of its usual length, and frames of a row of its batches."""
+def _trial(name: str, split: MotionSplit, output: Path, seed: int, values: dict[str, Any]) -> tuple[Training, float]:
+    """The training as it would be of its usual length, and frames of a row of its batches on average."""
     if name == "linear":
         from posemill.training.bodies import pose_library
         from posemill.training.linear import LinearTraining
@@ -151,4 +151,4 @@ def _trial(name: str, split: MotionSplit, output: Path, seed: int, values: dict[
         return PosemillTraining(split.training, schedule, sizes), FRAMES
     options, recipe, schedule = windows.planned(name, seed, values, output)
     made, _ = windows.make(name, options.supervision, recipe, split.training, schedule, None)
-    return made, recipe.frames
+    return made, 1 + (1 - schedule.stills) * (recipe.frames - 1)

@@ -108,6 +108,9 @@ def make(
         one, other, said = _recorded(name, supervision, dataset, clips, schedule)
     if supervision == "supervised":
         return Supervised(recipe, one, schedule, start=start), said
+    if supervision == "weak" and name not in _NO_CAMERA:
+        # Its critic sees poses as a level camera would.
+        said = said.replace("2D of", "2D and which way is down of", 1)
     kinds = {"unsupervised": Unsupervised, "semi": SemiSupervised}
     kind = {"repnet": WeakRepNet, "video_gan": WeakVideoGan}[name] if supervision == "weak" else kinds[supervision]
     return kind(recipe, one, other, schedule, start=start), said

@@ -89,7 +89,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
             raise InputError(
                 expected("noise", "none: a dataset's own 2D is learnt from", "true", where=options.dataset)
             )
-        schedule = replace(schedule, noise=schedule.noise and not own_2d)
+        schedule = replace(schedule, noise=schedule.noise and not own_2d, recombined=schedule.recombined and not own_2d)
         data = dataset.beside(data, options.supervision)
     start = None if options.start is None else Start(options.start, name)
 
