@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from process import cpu_s, forget_most, resident_mb
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -123,13 +123,6 @@ def clip_of(frames: int, joints: str) -> LiftInput:
     valid = np.isfinite(points).all(-1)
     ones = np.ones(points.shape[:2])
     return LiftInput(points, ones, ones, valid, np.arange(frames) / 50, camera)
-
-
-def cpu_s(call: Callable[[], object]) -> float:
-    """CPU time of one call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
 
 
 def gemm_rate() -> float:
@@ -243,20 +236,13 @@ def speeds(folder: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ memory
 
 
-def resident_mb(field: str) -> float:
-    """VmRSS (now) or VmHWM (most since the mark was set)."""
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) / 1024
-
-
 def memory(name: str, frames: int) -> dict[str, float]:
     """MB beyond input and output that a lift of many frames takes; in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         lifter, joints = lifter_of(name, Path(folder))
     lifter.lift(clip_of(5 * _BLOCK, joints))
     clip = clip_of(frames, joints)
-    Path("/proc/self/clear_refs").write_text("5")  # sets the mark back to what is held now
+    forget_most()
     held = resident_mb("VmRSS")
     start = time.perf_counter()
     output = lifter.lift(clip)

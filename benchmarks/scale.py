@@ -65,8 +65,12 @@ rule lift:
     input: "results/{{s}}/keypoints2d.h5"
     output: "results/{{s}}/lifted3d.h5"
     shell: "touch {{output}}"
-rule place:
+rule skeleton:
     input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/lifted3d.h5"
+    output: "results/{{s}}/skeleton.h5"
+    shell: "touch {{output}}"
+rule place:
+    input: "results/{{s}}/keypoints2d.h5", "results/{{s}}/lifted3d.h5", "results/{{s}}/skeleton.h5"
     output: "results/{{s}}/placed3d.h5"
     shell: "touch {{output}}"
 rule merge:

@@ -114,7 +114,8 @@ class Camera:
     R, t
         World to camera, (3, 3) and (3,) in metres; None if the camera's place is unknown.
     intrinsics_source
-        ``calibration``, ``sheet`` (focal length or field of view given) or ``prior`` (a stated assumption).
+        ``calibration``, ``sheet`` (focal length or field of view given), ``metadata`` (the file's own) or ``prior`` (a
+        stated assumption).
     focal_sigma
         Relative standard deviation of the focal length (0.25 for the prior).
     """
@@ -159,6 +160,12 @@ class Camera:
         """Square pixels, principal point at the image centre, no distortion."""
         k = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
         return cls(width, height, k, np.zeros(5), intrinsics_source=source, focal_sigma=sigma)
+
+    @classmethod
+    def from_focal_35mm(cls, width: int, height: int, focal_35mm: float, *, sigma: float) -> Camera:
+        """Focal length in mm on a 36 x 24 mm picture of the same diagonal, as files state it."""
+        focal_px = focal_35mm * float(np.hypot(width, height) / np.hypot(36, 24))
+        return cls.from_focal(width, height, focal_px, source="metadata", sigma=sigma)
 
     @classmethod
     def prior(cls, width: int, height: int) -> Camera:

@@ -14,7 +14,7 @@ import yaml
 from cyclopts import App, Parameter
 
 from posemill import registry
-from posemill.errors import InputError, PosemillError
+from posemill.errors import InputError, PosemillError, expected
 from posemill.images.command import app as images
 from posemill.plan import plan
 from posemill.provenance import StageRequest
@@ -30,6 +30,10 @@ Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File (or folde
 Options = Annotated[
     list[str] | None,
     Parameter(name=["--option"], help="An option of the method or stage as name=value; may be repeated.", negative=""),
+]
+Said = Annotated[
+    list[str] | None,
+    Parameter(name=["--option"], help="What the card shall say, as name=value; may be repeated.", negative=""),
 ]
 Stage = Annotated[
     str | None,
@@ -157,7 +161,13 @@ def gather(
 
 @app.command
 def lift(
-    keypoints2d: Path, *, output: Output, lifter: str = "posemill", option: Options = None, stage: Stage = None
+    keypoints2d: Path,
+    *,
+    output: Output,
+    lifter: str = "posemill",
+    pose3d: Annotated[list[str] | None, Parameter(negative="")] = None,
+    option: Options = None,
+    stage: Stage = None,
 ) -> None:
     """Lift 2D keypoints to root-relative 3D poses.
 
@@ -167,10 +177,16 @@ def lift(
         File that posemill gather wrote.
     lifter
         Which lifter (posemill list lifters).
+    pose3d
+        CLIP=FILE: poses that another system made of that clip (TRC, npz, an artifact), taken instead; may be repeated.
     """
     from posemill.stages import lift as run
 
-    run.run(keypoints2d, output, _request("lift", stage, lifter, option))
+    given = {clip: file for clip, _, file in (text.partition("=") for text in pose3d or [])}
+    if not all(given.values()):
+        raise InputError(expected("--pose3d", "CLIP=FILE", ", ".join(pose3d or [])))
+    sheet = {"pose3d": given} if given else {}
+    run.run(keypoints2d, output, _request("lift", stage, lifter, option, sheet))
 
 
 @app.command
@@ -179,22 +195,73 @@ def place(
     lifted3d: Path,
     *,
     output: Output,
+    skeleton: Path | None = None,
     height_m: float | None = None,
+    camera_height_m: float | None = None,
+    one_camera: Annotated[bool, Parameter(negative="")] = False,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
-    """Find metric scale and camera-to-body translation, and the camera's place in the world.
+    """Find the camera-to-body translation and the camera's place in the world; metres, too, without a skeleton.
 
     Parameters
     ----------
     keypoints2d, lifted3d
         Files that posemill gather and posemill lift wrote.
-    height_m
-        The person's height, barefoot.
+    skeleton
+        File that posemill skeleton wrote of the same person; without, the bones are measured over these clips.
+    height_m, camera_height_m
+        The person's height, barefoot; the camera's above the floor. For the metres where there is no skeleton.
+    one_camera
+        All clips are from one camera that was not moved between them.
     """
     from posemill.stages import place as run
 
-    run.run(keypoints2d, lifted3d, output, _request("place", stage, "", option, {"height_m": height_m}))
+    sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
+    run.run(keypoints2d, lifted3d, output, _request("place", stage, "", option, sheet), skeleton)
+
+
+@app.command
+def skeleton(
+    keypoints2d: Path,
+    lifted3d: Path,
+    *,
+    output: Output,
+    height_m: float | None = None,
+    camera_height_m: float | None = None,
+    one_camera: Annotated[bool, Parameter(negative="")] = False,
+    option: Options = None,
+    stage: Stage = None,
+) -> None:
+    """Measure a person's bones over all clips, in metres.
+
+    Parameters
+    ----------
+    keypoints2d, lifted3d
+        Files that posemill gather and posemill lift wrote.
+    height_m, camera_height_m
+        The person's height, barefoot; the camera's above the floor.
+    one_camera
+        All clips are from one camera that was not moved between them.
+    """
+    from posemill.stages import skeleton as run
+
+    sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
+    run.run(keypoints2d, lifted3d, output, _request("skeleton", stage, "", option, sheet))
+
+
+def _bodily(
+    keypoints2d: Path, height_m: float | None, camera_height_m: float | None, one_camera: bool
+) -> dict[str, Any]:
+    """Say of a file's clips what a sheet would say."""
+    from posemill.formats import artifact
+
+    clips = sorted(artifact.read(keypoints2d, "keypoints2d").clips)
+    return {
+        "height_m": height_m,
+        "camera_heights_m": dict.fromkeys(clips, camera_height_m) if camera_height_m else {},
+        "cameras": dict.fromkeys(clips, clips[0]) if one_camera and clips else {},
+    }
 
 
 @app.command
@@ -675,9 +742,7 @@ def noise_fit(
     truth: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
     output: Output,
     name: str,
-    option: Annotated[
-        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
-    ] = None,
+    option: Said = None,
 ) -> None:
     """Fit a detector's error profile to its keypoints and the truth.
 
@@ -703,9 +768,7 @@ def noise_fit_mpii(
     output: Output,
     name: str,
     like: str = "mediapipe",
-    option: Annotated[
-        list[str] | None, Parameter(help="What the card shall say, as name=value; may be repeated.", negative="")
-    ] = None,
+    option: Said = None,
 ) -> None:
     """Fit a detector's error profile to its predictions on annotated pictures of MPII.
 

@@ -32,6 +32,8 @@ COLUMNS = (
     "fov_deg",
     "focal_px",
     "start_s",
+    "camera_height_m",
+    "skeleton",
     "truth",
 )
 _RANGES = {
@@ -40,6 +42,7 @@ _RANGES = {
     "fov_deg": (1.0, 175.0),
     "focal_px": (1.0, 1e6),
     "start_s": (0.0, 1e6),
+    "camera_height_m": (0.05, 100.0),
 }
 
 
@@ -58,7 +61,14 @@ class Clip:
     fov_deg: float | None = None
     focal_px: float | None = None
     start_s: float | None = None
+    camera_height_m: float | None = None
+    skeleton: Path | None = None
     truth: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the row names."""
+        return tuple(p for p in (self.video, self.calibration, self.skeleton, self.truth) if p is not None)
 
 
 @dataclass
@@ -88,6 +98,29 @@ class Clips:
     def height_m(self, subject: str) -> float | None:
         """The subject's height, if any of its rows says it."""
         return next((c.height_m for c in self.of(subject) if c.height_m is not None), None)
+
+    def skeleton(self, subject: str) -> Path | None:
+        """The file of the subject's bones that is to be used as it is, if any of its rows names one."""
+        return next((c.skeleton for c in self.of(subject) if c.skeleton is not None), None)
+
+    def camera_heights_m(self, subject: str) -> dict[str, float]:
+        """Clip to the height of its camera above the floor, where it is known."""
+        return {c.clip: c.camera_height_m for c in self.of(subject) if c.camera_height_m is not None}
+
+    def cameras(self, subject: str) -> dict[str, str]:
+        """Clip to the first clip of the same camera, of clips that share one with another clip.
+
+        The same calibration file and camera name in the sheet, or, without a calibration, the same folder of videos and
+        camera name.
+        """
+        first: dict[tuple[object, ...], str] = {}
+        shared: dict[str, str] = {}
+        for clip in self.of(subject):
+            if clip.calibration or clip.camera:
+                key = (clip.calibration, None if clip.calibration else clip.video.parent, clip.camera)
+                shared[clip.clip] = first.setdefault(key, clip.clip)
+        count = Counter(shared.values())
+        return {clip: camera for clip, camera in shared.items() if count[camera] > 1}
 
     def truth(self, subject: str) -> Path | None:
         """The subject's truth file, if any of its rows names one."""
@@ -160,7 +193,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
                 problems.append(f"{name}: expected a number from {low:g} to {high:g}, got {cells[name]!r}")
     paths = {
         name: Path(os.path.normpath(folder / cells[name]))
-        for name in ("video", "calibration", "truth")
+        for name in ("video", "calibration", "skeleton", "truth")
         if name in cells
     }
     for name, path in paths.items():
@@ -178,6 +211,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
         kind=kind,
         camera=cells.get("camera"),
         calibration=paths.get("calibration"),
+        skeleton=paths.get("skeleton"),
         truth=paths.get("truth"),
         **numbers,
     )
@@ -232,7 +266,7 @@ def find_clips(sheet: Path | None, folder: Path | None, *, demo: Path | None = N
     counts = Counter((clip.subject.casefold(), clip.clip.casefold()) for clip in rows)
     for clip in rows:
         key = (clip.subject, clip.clip)
-        braced = [str(p) for p in (clip.video, clip.calibration, clip.truth) if p and re.search(r"[{}\n]", str(p))]
+        braced = [str(p) for p in clip.files if re.search(r"[{}\n]", str(p))]
         if braced:
             # Snakemake takes them for wildcards.
             problems.append(f"{braced[0]!r}: expected a path without braces and line ends; rename it")
@@ -250,11 +284,11 @@ def find_clips(sheet: Path | None, folder: Path | None, *, demo: Path | None = N
 
 
 def _disagreements(clips: Iterable[Clip]) -> list[str]:
-    """Name subjects whose rows give several heights or several truths."""
+    """Name subjects whose rows give several heights, skeletons or truths."""
     problems = []
     values: dict[tuple[str, str], set[object]] = {}
     for clip in clips:
-        for name in ("height_m", "truth"):
+        for name in ("height_m", "skeleton", "truth"):
             value = getattr(clip, name)
             if value is not None:
                 values.setdefault((clip.subject, name), set()).add(value)

@@ -48,6 +48,9 @@ class Config(BaseModel):
         str | None, Field(description="Folder of {subject}/{clip}.mp4 (mov, avi, mkv, webm) or folders of images.")
     ] = "videos"
     results: Annotated[str, Field(description="Folder of all results.")] = "results"
+    skeletons: Annotated[
+        dict[str, str], Field(description="Subject to the file of its bones (posemill skeleton) to use as it is.")
+    ] = {}
     detector: Annotated[str, Field(description="The 2D detector to run; its options are below, by name.")] = "mediapipe"
     detectors: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each detector.")] = {}
     lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "posemill"

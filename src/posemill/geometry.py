@@ -9,7 +9,7 @@ import numpy as np
 
 from posemill.arrays import Matrix3, PerJoint, Points3, Vector3
 
-__all__ = ["align", "procrustes", "residuals", "rotation_between", "skew", "unit"]
+__all__ = ["about_x", "about_z", "align", "procrustes", "residuals", "rotation_between", "skew", "unit"]
 
 
 def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -17,6 +17,20 @@ def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
     length = np.linalg.norm(v, axis=axis, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(length > 0, v / length, np.nan)
+
+
+def about_x(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Turn vectors (..., 3) about x by (...) radians; with z up, a positive angle swings what hangs down towards -y."""
+    c, s = np.cos(angle), np.sin(angle)
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([x, c * y + s * z, c * z - s * y], -1)
+
+
+def about_z(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Turn vectors (..., 3) about z by (...) radians, x towards y."""
+    c, s = np.cos(angle), np.sin(angle)
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([c * x - s * y, s * x + c * y, z], -1)
 
 
 def skew(v: Vector3) -> Matrix3:

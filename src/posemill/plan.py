@@ -20,7 +20,7 @@ from posemill.errors import InputError, MissingError
 from posemill.merging.options import MergeOptions
 from posemill.metrics.options import QualityOptions
 from posemill.people.options import GatherOptions
-from posemill.placement.options import PlaceOptions
+from posemill.placement.options import PlaceOptions, SkeletonOptions
 from posemill.provenance import StageRequest, code_hash, library_versions, sha256_file
 
 __all__ = ["STAGES", "plan", "put_on_path", "weights_file"]
@@ -39,6 +39,7 @@ STAGES: dict[str, _Stage] = {
     "detect": _Stage("detectors", libraries=("numpy", "av")),
     "gather": _Stage(options=GatherOptions, libraries=("numpy", "scipy")),
     "lift": _Stage("lifters"),
+    "skeleton": _Stage(options=SkeletonOptions, libraries=("numpy", "scipy")),
     "place": _Stage(options=PlaceOptions, libraries=("numpy", "scipy")),
     "merge": _Stage(options=MergeOptions, libraries=("numpy", "scipy")),
     "publish": _Stage(),

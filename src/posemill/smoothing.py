@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["bridged", "low_pass", "smooth"]
 
-_WINDOW, _MARGIN, _BATCH = 1024, 256, 32
+_WINDOW, _MARGIN, _BATCH, _GAINS = 512, 256, 32, 64
 # Variance of place and velocity where nothing is known before: (30 m)² and (30 m/s)², wide against any person and
 # narrow against rounding; and for low_pass, whose points have any unit and whose variances are about 1/dt.
 _DIFFUSE, _DIFFUSE_ANY_UNIT = 900.0, 1e9
@@ -212,9 +212,14 @@ def _rts(
         keep = np.eye(2 * n) - np.concatenate([gain, np.zeros((batch, 2 * n, n))], axis=2)
         p = keep @ p @ keep.transpose(0, 2, 1) + gain @ r[:, k] @ gain.transpose(0, 2, 1)
         x_f[k], p_f[k] = x, p
-    for k in range(length - 2, -1, -1):
-        f[:, :n, n:] = dt[:, k + 1, None, None] * eye
-        c = np.linalg.solve(p_p[k + 1], f @ p_f[k]).transpose(0, 2, 1)
-        x_f[k] += c @ (x_f[k + 1] - x_p[k + 1])
-        p_f[k] += c @ (p_f[k + 1] - p_p[k + 1]) @ c.transpose(0, 2, 1)
+    # The gains of the backward pass look at no answer of it: many at a time.
+    for end in range(length - 1, 0, -_GAINS):
+        begin = max(end - _GAINS, 0)
+        moved = p_f[begin:end].copy()
+        moved[:, :, :n] += dt.T[begin + 1 : end + 1, :, None, None] * moved[:, :, n:]
+        gains = np.linalg.solve(p_p[begin + 1 : end + 1], moved).transpose(0, 1, 3, 2)
+        for k in range(end - 1, begin - 1, -1):
+            c = gains[k - begin]
+            x_f[k] += c @ (x_f[k + 1] - x_p[k + 1])
+            p_f[k] += c @ (p_f[k + 1] - p_p[k + 1]) @ c.transpose(0, 2, 1)
     return x_f[:, :, :n].transpose(1, 0, 2, 3), p_f[:, :, :n, :n].transpose(1, 0, 2, 3)

@@ -56,7 +56,7 @@ def test_jobs_over_their_memory_come_back_with_more_and_a_lost_controller_costs_
     assert sorted(jobs("detect")) == [("COMPLETED", "500M")] * 2 + [("FAILED", "250M")] * 2
     logs = [path.read_text() for path in project.folder.glob(".snakemake/slurm_logs/rule_detect/*/*.log")]
     assert len(logs) == 2 and all("exceeded memory limit" in log for log in logs)
-    for rule in ("gather", "lift", "place", "merge", "publish"):
+    for rule in ("gather", "lift", "skeleton", "place", "merge", "publish"):
         assert [state for state, _ in jobs(rule)] == ["COMPLETED"], rule
 
 
@@ -104,7 +104,7 @@ def test_any_queue_by_three_scripts(stubbed):
     # The default profile's limit of one GPU is for one machine: all were handed over before the first had ended.
     assert text.index("Finished jobid") > [m.start() for m in re.finditer("with external jobid", text)][2]
     assert jobs("detect") == ["COMPLETED"] * 3
-    for rule in ("gather", "lift", "place", "merge", "publish"):
+    for rule in ("gather", "lift", "skeleton", "place", "merge", "publish"):
         assert jobs(rule) == ["COMPLETED"], rule
     clips = artifact.read(stubbed.folder / "results/S1/poses3d.h5", "merged3d").clips
     assert {name: clip.status for name, clip in clips.items()} == dict.fromkeys(CLIPS, "ok")

@@ -29,7 +29,7 @@ def in_image(posemill_sif, tmp_path_factory) -> Clone:
 
     def run(folder: Path) -> None:
         ran, text = clone(folder, posemill_sif).snakemake(*USERS_LINE)
-        assert ran == {"detect": 6, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
+        assert ran == {"detect": 6, "gather": 1, "lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
         assert text.count("Activating singularity image") == 11
 
     return Clone(once(tmp_path_factory, "in_image", run))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from posemill.camera import Camera
 from posemill.errors import InputError
 from posemill.formats.calibration import read_calibration, write_calibration
+from posemill.formats.datasets.human36m import read_cameras
+from tests.formats import dataset_files as made
 
 K = np.array([[900.0, 0, 319.5], [0, 910, 239.5], [0, 0, 1]])
 QUARTER_TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # about z
@@ -133,3 +136,83 @@ def test_bad_files_are_told_in_one_line(tmp_path: Path, name: str, text: str, ca
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_calibration(tmp_path / "none.json")
+
+
+# A camera at (3, -4, 2) m that looks level along +y: right is +x, up +z, backwards -y. Sensor units of 1/64 px, mm.
+QUALISYS = """<?xml version="1.0"?>
+<calibration><cameras>
+ <camera serial="marker" viewrotation="0"/>
+ <camera serial="12345" viewrotation="0">
+  <fov_video left="0" top="10" right="639" bottom="489"/>
+  <transform x="3000" y="-4000" z="2000" r11="1" r12="0" r13="0" r21="0" r22="0" r23="1" r31="0" r32="-1" r33="0"/>
+  <intrinsic focalLengthU="57600" focalLengthV="58240" centerPointU="20448" centerPointV="15968"
+   radialDistortion1="0.1" radialDistortion2="-0.2" radialDistortion3="0.05"
+   tangentalDistortion1="0.001" tangentalDistortion2="0.002"/>
+ </camera>
+</cameras></calibration>
+"""
+
+
+def test_qualisys(tmp_path: Path) -> None:
+    camera = read_calibration(put(tmp_path, "room.qca.txt", QUALISYS))
+    assert_same(camera, Camera(640, 480, K, CAMERA.dist, camera.R, camera.t))
+    np.testing.assert_allclose(camera.centre, (3, -4, 2))
+    ahead, above, right = camera.world_to_camera(np.array([[3.0, 0, 2], [3, 0, 3], [4, 0, 2]]))
+    np.testing.assert_allclose(ahead, (0, 0, 4), atol=1e-12)
+    np.testing.assert_allclose(above - ahead, (0, -1, 0), atol=1e-12)
+    np.testing.assert_allclose(right - ahead, (1, 0, 0), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('r33="0"/>', 'r33="1"/>', "camera 12345: extrinsics: expected R a 3x3 proper rotation"),
+        ('serial="12345" viewrotation="0"', 'serial="12345" viewrotation="90"', "viewrotation: expected 0, got 90"),
+        ('focalLengthU="57600"', "", "camera 12345: expected focalLengthU, got none"),
+        ("<intrinsic", "<other", "expected cameras with fov_video and intrinsic, got none"),
+        ("<calibration>", "<!DOCTYPE x [<!ENTITY a 'b'>]><calibration>", "a plain XML file below 4 MB"),
+        ("</calibration>", "", "expected XML, got a file that is not"),
+    ],
+)
+def test_bad_qualisys_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in QUALISYS
+    with pytest.raises(InputError, match=r"room\.qca\.txt: ") as error:
+        read_calibration(put(tmp_path, "room.qca.txt", QUALISYS.replace(old, new)))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+ANIPOSE = POSE2SIM.replace("fisheye = false\n", "").replace("[1.0, 2.0, 3.0]", "[1000.0, 2000.0, 3000.0]")
+
+
+def test_anipose_says_the_lens_and_no_world_unless_told_which_way_is_up(tmp_path: Path) -> None:
+    camera = read_calibration(put(tmp_path, "a.toml", ANIPOSE), "cam1")
+    np.testing.assert_allclose(camera.K, K)
+    assert not camera.in_world
+    # A board's world in mm, whose -y is up.
+    told = ANIPOSE.replace("[metadata]", '[metadata]\nunit_m = 0.001\nup = "-y"')
+    camera = read_calibration(put(tmp_path, "b.toml", told), "cam1")
+    assert camera.t is not None
+    np.testing.assert_allclose(camera.t, (0.001, 0.002, 0.003))
+    up, of_file = np.array([[0.0, 0, 0], [0, 0, 1]]), np.array([[0.0, 0, 0], [0, -1, 0]])
+    want = of_file @ QUARTER_TURN.T + camera.t
+    np.testing.assert_allclose(camera.world_to_camera(up), want, atol=1e-9)
+
+
+@pytest.mark.parametrize(("line", "said"), [('up = "w"\nunit_m = 1', "expected x y z"), ("unit_m = 1", "both unit_m")])
+def test_a_world_half_told_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_calibration(put(tmp_path, "a.toml", ANIPOSE.replace("[metadata]", f"[metadata]\n{line}")), "cam1")
+
+
+def test_human36m(tmp_path: Path) -> None:
+    made.metadata_xml(tmp_path / "metadata.xml")
+    camera = read_calibration(tmp_path / "metadata.xml", "S9.54138969")
+    (want,) = (c for key, c in read_cameras(tmp_path / "metadata.xml").items() if key == ("S9", "54138969"))
+    assert_same(camera, want.camera)
+    with pytest.raises(InputError, match=r"expected S1\.54138969 or"):
+        read_calibration(tmp_path / "metadata.xml", "S2.1")
+
+
+def test_the_sigma_of_the_focal_length_is_kept(tmp_path: Path) -> None:
+    write_calibration(tmp_path / "a.json", replace(CAMERA, focal_sigma=0.03))
+    assert read_calibration(tmp_path / "a.json").focal_sigma == 0.03

@@ -6,18 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from posemill import cli
 from posemill.errors import InputError
-from posemill.formats.motion import MOTION_JOINTS
 from posemill.formats.records import read_records
 from posemill.lifters.protocol import LiftInput
 from posemill.skeleton import JOINT_SETS
 from posemill.stages import train
 from posemill.stages.train import compare
+from tests.motion_file import write_people
 from tests.unit.test_training import walking
 
 OPTIONS = {
@@ -33,12 +32,7 @@ ROWS = ("temporal", "temporal, one frame", "gan")
 
 @pytest.fixture(scope="module")
 def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("motion") / "motion.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["joints"], file.attrs["units"], file.attrs["fps"] = list(MOTION_JOINTS), "m", 50
-        for seed, subject in enumerate("ABCD"):
-            file[f"train/{subject}/swing"] = walking(80, seed).astype(np.float32)
-    return path
+    return write_people(tmp_path_factory.mktemp("motion") / "motion.h5")
 
 
 def run(motion: Path, output: Path, **more: Any):

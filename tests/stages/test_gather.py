@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_calibration_wins_over_focal_length_over_field_of_view(tmp_path: Path) -
     focal = {name: (round(c.focal_px, 6), c.intrinsics_source) for name, c in cameras.items() if c}
     # 90 degrees across 1200 px: f = 600 / tan 45.
     assert focal == {"a": (777, "calibration"), "b": (888, "sheet"), "c": (600, "sheet"), "d": (1200, "prior")}
+
+
+def test_what_the_file_says_of_its_lens_is_better_than_nothing(tmp_path: Path) -> None:
+    told = {"focal_35mm": 26.0}
+    clips = {"video": replace(one(), attrs=told), "given": replace(one(), attrs=told)}
+    stills = replace(one(), attrs=told, temporal=False, fps=float("nan"), time=np.arange(40.0))
+    path = detections(tmp_path / "a.h5", {**clips, "stills": stills})
+    found = run([path], tmp_path, {"given": {"focal_px": 900.0}}).clips
+    cameras = {name: clip.camera for name, clip in found.items()}
+    # 26 mm on a diagonal of 43.27 mm; the picture's diagonal is 1562 px.
+    said = {name: (round(c.focal_px), c.intrinsics_source, c.focal_sigma) for name, c in cameras.items() if c}
+    assert said == {"video": (939, "metadata", 0.12), "given": (900, "sheet", 0.02), "stills": (939, "metadata", 0.05)}
 
 
 @pytest.mark.parametrize(

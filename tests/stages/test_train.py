@@ -9,30 +9,23 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from posemill.cli import app
 from posemill.errors import InputError
-from posemill.formats.motion import MOTION_JOINTS
 from posemill.formats.records import read_records
 from posemill.formats.weights import read_card, read_weights
 from posemill.provenance import sha256_file
 from posemill.stages import train
-from tests.unit.test_training import walking
+from tests.motion_file import write_people
 
 SMALL = {"hidden": 16, "windows": 2, "held_out": ("A", "B"), "groups": ("train",)}
 
 
 @pytest.fixture(scope="module")
 def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("motion") / "motion.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["joints"], file.attrs["units"], file.attrs["fps"] = list(MOTION_JOINTS), "m", 50
-        for seed, subject in enumerate("ABCDE"):
-            file[f"train/{subject}/swing"] = walking(80, seed).astype(np.float32)
-    return path
+    return write_people(tmp_path_factory.mktemp("motion") / "motion.h5", "ABCDE")
 
 
 def options(**more) -> dict:

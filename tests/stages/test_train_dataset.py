@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from posemill.errors import InputError
-from posemill.formats.motion import MOTION_JOINTS
 from posemill.formats.weights import read_card
 from posemill.provenance import sha256_file
 from posemill.stages import train
 from tests.formats import dataset_files as made
-from tests.unit.test_training import walking
+from tests.motion_file import write_people
 
 H17 = made.H17
 SIZES = {
@@ -31,12 +30,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("motion") / "motion.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["joints"], file.attrs["units"], file.attrs["fps"] = list(MOTION_JOINTS), "m", 50
-        for seed, subject in enumerate("ABCD"):
-            file[f"train/{subject}/swing"] = walking(60, seed).astype(np.float32)
-    return path
+    return write_people(tmp_path_factory.mktemp("motion") / "motion.h5", frames=60)
 
 
 @pytest.fixture(scope="module")

@@ -122,3 +122,43 @@ def test_braces_in_a_path_are_refused(tmp_path):
     (tmp_path / "x{y}.mp4").touch()
     found = find_clips(None, tmp_path)
     assert found.clips == {} and "expected a path without braces" in found.problems[0]
+
+
+def test_clips_of_one_camera_are_those_of_one_calibration_or_of_one_folder_and_name(tmp_path):
+    for name in ("a.mp4", "b.mp4", "one.toml", "two.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.mp4").touch()
+    rows = [
+        "a|a.mp4|left|one.toml",
+        "b|b.mp4|left|one.toml",
+        "c|other/a.mp4|left|one.toml",
+        "d|a.mp4|right|one.toml",
+        "e|a.mp4|left|two.toml",
+        "f|a.mp4|phone|",
+        "g|b.mp4|phone|",
+        "h|other/a.mp4|phone|",
+        "i|a.mp4||",
+        "j|b.mp4||",
+    ]
+    text = "subject|clip|video|camera|calibration\n" + "".join(f"S1|{row}\n" for row in rows)
+    found = find_clips(sheet(tmp_path, text), None)
+    assert found.problems == []
+    assert found.cameras("S1") == {"a": "a", "b": "a", "c": "a", "f": "f", "g": "f"}
+    assert found.cameras("nobody") == {}
+
+
+def test_a_cameras_height_is_the_clips_and_a_skeleton_the_subjects(tmp_path):
+    for name in ("v.mp4", "bones.h5", "more.h5"):
+        (tmp_path / name).touch()
+    head = "subject|clip|video|camera_height_m|skeleton\n"
+    found = find_clips(sheet(tmp_path, head + "S1|a|v.mp4|1,4|\nS1|b|v.mp4||bones.h5\n"), None)
+    assert found.camera_heights_m("S1") == {"a": 1.4} and found.skeleton("S1") == tmp_path / "bones.h5"
+    assert found.clips["S1", "b"].files == (tmp_path / "v.mp4", tmp_path / "bones.h5")
+    found = find_clips(
+        sheet(tmp_path, head + "S1|a|v.mp4|-1|bones.h5\nS1|b|v.mp4||gone.h5\nS1|c|v.mp4||more.h5\n"), None
+    )
+    assert "camera_height_m: expected a number from 0.05 to 100, got '-1'" in found.problems[0]
+    assert "skeleton: expected a file, got nothing at" in found.problems[1]
+    found = find_clips(sheet(tmp_path, head + "S1|a|v.mp4||bones.h5\nS1|b|v.mp4||more.h5\n"), None)
+    assert "subject S1: skeleton: expected one value" in found.problems[0]

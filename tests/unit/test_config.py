@@ -46,7 +46,7 @@ def test_typos_are_one_line_with_what_exists(values, message):
 def test_unknown_stage_and_options_of_a_stage():
     with pytest.raises(InputError, match=r"unknown stage 'lifft'; known: detect"):
         plan("lifft")
-    with pytest.raises(InputError, match=r"place: smothing: .*options: joints"):
+    with pytest.raises(InputError, match=r"place: smothing: .*options: height_scale_sigma, .*joints"):
         plan("place", options={"smothing": True})
     with pytest.raises(InputError, match="publish: expected no options, got a"):
         plan("publish", options={"a": 1})

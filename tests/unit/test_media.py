@@ -41,8 +41,10 @@ def make_video(
     sar: tuple[int, int] | None = None,
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
+    tags: dict[str, str] | None = None,
 ) -> Path:
     with av.open(str(path), "w", options=options or {}) as container:
+        container.metadata.update(tags or {})
         stream: Any = container.add_stream(codec, rate=fps, options=codec_options or {})
         stream.width, stream.height = WIDTH, HEIGHT
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -239,6 +241,31 @@ def test_single_image_with_exif_orientation(tmp_path: Path) -> None:
     (frame,) = seen(path)
     assert frame.rgb.shape == upright.shape
     assert square(frame.rgb) == pytest.approx(square(upright), abs=1)
+
+
+def photo(path: Path, focal_mm: int, taken: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA405: focal_mm, 0xA002: taken[0], 0xA003: taken[1]})
+    Image.fromarray(picture(0)).save(path, exif=exif)
+
+
+def test_the_focal_length_that_a_photo_states(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg", 28, (8 * WIDTH, 8 * HEIGHT))
+    assert media.probe(tmp_path / "a.jpg").focal_35mm == 28
+    photo(tmp_path / "b.jpg", 28, (8 * WIDTH, 8 * HEIGHT))
+    assert media.probe(tmp_path).focal_35mm == 28
+    photo(tmp_path / "c.jpg", 35, (8 * WIDTH, 8 * HEIGHT))
+    assert media.probe(tmp_path).focal_35mm is None, "photos of several lenses"
+    photo(tmp_path / "cropped.jpg", 28, (8 * WIDTH, 12 * HEIGHT))
+    assert media.probe(tmp_path / "cropped.jpg").focal_35mm is None
+
+
+@pytest.mark.parametrize(("said", "focal"), [("26", 26.0), ("wide", None), (None, None)])
+def test_the_focal_length_that_a_video_states(tmp_path: Path, said: str | None, focal: float | None) -> None:
+    tags = {} if said is None else {"com.apple.quicktime.camera.focal_length.35mm_equivalent": said}
+    keep = {"movflags": "use_metadata_tags"}
+    path = make_video(tmp_path / "a.mov", map(picture, range(5)), tags=tags, options=keep)
+    assert media.probe(path).focal_35mm == focal
 
 
 def test_sixteen_bit_image_is_scaled(tmp_path: Path) -> None:

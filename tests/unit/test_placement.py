@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from posemill.camera import Camera
 from posemill.errors import ClipError
 from posemill.placement.options import PlaceOptions
+from posemill.placement.roots import closed_form, solve_roots
 from posemill.placement.skeleton_scale import PROPORTIONS, fit_skeleton, stature
-from posemill.placement.translation import closed_form, root_trajectory, smooth_roots, solve_roots
+from posemill.placement.translation import root_trajectory, smooth_roots
 from posemill.placement.world import frame_of, world_source
 from posemill.skeleton import LIMBS, bone_lengths, normalise_pose
 from tests.unit.test_ground_camera import POSE, K

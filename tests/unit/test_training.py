@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from posemill.skeleton import JOINT_SETS
 from posemill.training import bodies as bodies_
 from posemill.training import linear as trainer
+from posemill.training.engine import Running, run
 from posemill.training.noise import NoiseLevels, drop_joints, image_noise, redefine_joints
 from posemill.training.virtual_cameras import CameraRange, view
 
@@ -164,8 +167,15 @@ def test_training_learns_and_repeats_itself(library: bodies_.BodyLibrary):
     torch.set_num_threads(1)
     schedule = trainer.Schedule(epochs=4, views_per_epoch=4096, batch=256, hidden=64, seed=1)
     losses: list[float] = []
-    one = trainer.train(library, schedule, report=lambda epoch, loss: losses.append(loss))
-    other = trainer.train(library, schedule)
+    one, other = (trainer.LinearTraining(library, schedule) for _ in range(2))
+    each = Running(log_every=schedule.steps_per_epoch)
+
+    def note(done: int, scalars: Mapping[str, float]) -> None:
+        if done % schedule.steps_per_epoch == 0:
+            losses.append(scalars["distance_m"])
+
+    run(one, running=each, report=note)
+    run(other, running=each)
     assert losses[-1] < 0.6 * losses[0]
-    for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+    for a, b in zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True):
         assert torch.equal(a, b)

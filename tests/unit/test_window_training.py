@@ -14,10 +14,11 @@ from posemill.camera import Camera
 from posemill.lifters.protocol import LiftInput
 from posemill.networks.picture_units import lift_to_metres, picture_pose, picture_units
 from posemill.skeleton import JOINT_SETS
+from posemill.training.engine import Running, run
 from posemill.training.noise import NoiseLevels
 from posemill.training.recipes import RECIPES
-from posemill.training.sequences import Windows, draw_windows
-from posemill.training.supervised import Schedule, train_recipe
+from posemill.training.sequences import Captured, Windows, draw_windows
+from posemill.training.supervised import Schedule, Supervised, noise_of
 from tests.unit.test_training import walking
 
 BODY = JOINT_SETS["h36m17"]
@@ -146,12 +147,18 @@ def test_training_learns_repeats_itself_and_fits_the_lifter(name: str, tmp_path:
     recipe = replace(recipe, network=network_of, frames=network_of.get("frames", recipe.frames))
     schedule = Schedule(steps=24, batch=16, learning_rate=1e-2, pool=64, passes=8)
     losses: list[float] = []
-    network, constants = train_recipe(recipe, [strolling()], FPS, schedule, report=losses.append)
+
+    def taught(schedule: Schedule) -> Supervised:
+        training = Supervised(recipe, Captured([strolling()], FPS, noise_of(schedule)), schedule)
+        run(training, running=Running(log_every=1), report=lambda done, scalars: losses.append(scalars["loss"]))
+        return training
+
+    training = taught(schedule)
+    network, constants = training.network, training.extras
     assert len(losses) == 24
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
-    again, _ = train_recipe(recipe, [strolling()], FPS, replace(schedule, steps=2, pool=32))
-    twice, _ = train_recipe(recipe, [strolling()], FPS, replace(schedule, steps=2, pool=32))
+    again, twice = (taught(replace(schedule, steps=2, pool=32)).network for _ in range(2))
     for one, other in zip(again.parameters(), twice.parameters(), strict=True):
         assert np.array_equal(one.detach().numpy(), other.detach().numpy())
 

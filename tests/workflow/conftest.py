@@ -59,9 +59,9 @@ class Project:
         ran = re.findall(r"^(?:local)?rule (\w+):", text, flags=re.MULTILINE)
         return {name: ran.count(name) for name in sorted(set(ran)) if name != "all"}, text
 
-    def write_sheet(self, rows: list[str]) -> None:
-        """Write the sheet from rows with ``|`` between cells."""
-        text = "subject|clip|video|height_m\n" + "".join(f"{row}\n" for row in rows)
+    def write_sheet(self, rows: list[str], more: str = "") -> None:
+        """Write the sheet from rows with ``|`` between cells; ``more`` are further columns."""
+        text = f"subject|clip|video|height_m{more}\n" + "".join(f"{row}\n" for row in rows)
         (self.folder / "clips.tsv").write_text(text.replace("|", "\t"))
 
     def configure(self, old: str, new: str) -> None:
@@ -98,7 +98,7 @@ def finished(tmp_path_factory) -> Path:
     """A project whose chain has run once; copied by each test, never changed."""
     project = new_project(tmp_path_factory.mktemp("finished") / "p", own_source=True)
     ran, _ = project.snakemake("results/S1/poses3d.h5")
-    assert ran == {"detect": 2, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
+    assert ran == {"detect": 2, "gather": 1, "lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
     return project.folder
 
 

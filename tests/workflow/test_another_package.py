@@ -56,7 +56,7 @@ def test_installed_it_is_listed(with_flat: Project):
 def test_installed_it_runs_and_its_typos_and_edits_are_found(with_flat: Project, site: Path):
     target = ("--config", "lifter=flat", "--", "results/S1/poses3d.h5")
     ran, _ = with_flat.snakemake(*target)
-    assert ran == {"detect": 2, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
+    assert ran == {"detect": 2, "gather": 1, "lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
     lifted = artifact.read(with_flat.folder / "results/S1/lifted3d.stub_standing.flat.h5", "lifted3d")
     joints = lifted.clips["a"].tracks["p1"].arrays["joints_relative"]
     assert np.isfinite(joints).all() and not joints[..., 2].any() and np.ptp(joints[..., 1]) > 0.5
@@ -65,7 +65,7 @@ def test_installed_it_runs_and_its_typos_and_edits_are_found(with_flat: Project,
     file = site / "posemill_flat.py"
     file.write_text(file.read_text().replace("valid, 0.3, np.nan", "valid, 0.4, np.nan"))
     ran, _ = with_flat.snakemake("--dry-run", *target)
-    assert ran == {"lift": 1, "place": 1, "merge": 1, "publish": 1}
+    assert ran == {"lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
 
     with_flat.configure("stub_upright: {flip: true", "flat: {depth: 3}, stub_upright: {flip: true")
     ran, text = with_flat.snakemake("--config", "lifter=flat", check=False)

@@ -10,7 +10,7 @@ import yaml
 
 from .conftest import CONFIG, ROOT, Project, new_project
 
-CHAIN = {"detect": 2, "gather": 1, "lift": 1, "place": 1, "merge": 1, "publish": 1}
+CHAIN = {"detect": 2, "gather": 1, "lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
 OUTER = """\
 configfile: "config/config.yaml"
 
@@ -68,7 +68,7 @@ def test_another_workflow_runs_posemill_into_its_own_results(tmp_path):
     assert project.snakemake()[0] == {}
     # The outer configuration decides: another lifter is noticed, and detection stays.
     ran, _ = project.snakemake("--config", "pose={lifter: stub_tall}")
-    assert named(ran) == {name: 1 for name in ("lift", "place", "merge", "publish")}
+    assert named(ran) == {name: 1 for name in ("lift", "skeleton", "place", "merge", "publish")}
 
 
 def test_the_root_snakefile_is_a_module_too(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from posemill.formats import artifact
@@ -14,7 +15,8 @@ from .conftest import write_video
 POSES = "results/S1/poses3d.h5"
 DETECT, GATHER, LIFT, PLACE = {"detect": 2}, {"gather": 1}, {"lift": 1}, {"place": 1}
 PLACE_ON = {"place": 1, "merge": 1, "publish": 1}
-LIFT_ON = {"lift": 1, **PLACE_ON}
+SKELETON_ON = {"skeleton": 1, **PLACE_ON}
+LIFT_ON = {"lift": 1, **SKELETON_ON}
 GATHER_ON = {"gather": 1, **LIFT_ON}
 NOTHING: dict[str, int] = {}
 
@@ -71,6 +73,17 @@ def change_height(p):
     p.write_sheet(["S1|a|films/a.mp4|1.80", "S1|b|films/b.mp4|1.80"])
 
 
+def change_camera_height(p):
+    p.write_sheet(["S1|a|films/a.mp4|1.75|1.5", "S1|b|films/b.mp4|1.75|1.5"], more="|camera_height_m")
+
+
+def pin_the_skeleton(p):
+    """A copy of what was measured, as the person's bones from now on."""
+    measured = p.folder / "results/S1/skeleton.stub_standing.stub_upright.h5"
+    shutil.copy(measured, p.folder / "pinned.h5")
+    p.configure("export: []", "export: []\nskeletons: {S1: pinned.h5}")
+
+
 def change_filter(p):
     p.configure("export: []", "export: []\ngather: {max_gap_s: 0.1}")
 
@@ -124,7 +137,9 @@ def switch_containers_on(p):
         (edit_reader, NOTHING),
         (edit_docstring, NOTHING),
         (edit_comment, NOTHING),
-        (change_height, PLACE_ON),
+        (change_height, SKELETON_ON),
+        (change_camera_height, SKELETON_ON),
+        (pin_the_skeleton, PLACE_ON),
         (change_filter, GATHER_ON),
         (add_clip, {"detect": 1, **GATHER_ON}),
         (replace_video_with_older, {"detect": 1, **GATHER_ON}),
@@ -139,6 +154,30 @@ def test_change_reruns_exactly(project, change, rules):
     arguments = change(project) or []
     planned, text = project.snakemake("-n", POSES, *arguments)
     assert planned == rules, text
+
+
+def test_a_pinned_skeleton_keeps_the_bones_when_a_clip_is_added(project):
+    placed = project.folder / "results/S1/placed3d.stub_standing.stub_upright.h5"
+    before = artifact.read(placed)
+    pin_the_skeleton(project)
+    add_clip(project)
+    ran, text = project.snakemake(POSES)
+    assert ran == {"detect": 1, "gather": 1, "lift": 1, **PLACE_ON}, text
+    after = artifact.read(placed)
+    for name, value in before.arrays.items():
+        np.testing.assert_array_equal(after.arrays[name], value)
+    for name in ("a", "b"):
+        for key, value in before.clips[name].tracks["p1"].arrays.items():
+            np.testing.assert_array_equal(after.clips[name].tracks["p1"].arrays[key], value)
+
+
+def test_a_skeleton_that_the_workflow_makes_itself_is_no_pin(project):
+    project.configure("export: []", "export: []\nskeletons: {S1: results/S1/skeleton.stub_standing.stub_upright.h5}")
+    _, text = project.snakemake("-n", POSES, check=False)
+    assert "copy it to another place and name the copy" in text
+    project.configure("{S1: results/S1/skeleton.stub_standing.stub_upright.h5}", "{S2: x.h5}")
+    _, text = project.snakemake("-n", POSES, check=False)
+    assert "skeletons: no subject 'S2'; subjects: S1" in text
 
 
 def test_swapping_back_only_publishes(project):
@@ -179,7 +218,7 @@ def test_deleted_middle_file_is_made_again_when_it_is_asked_for(project):
 def test_lost_records_then_another_lifter_and_back(project):
     shutil.rmtree(project.folder / ".snakemake")
     ran, _ = project.snakemake(POSES, "--config", "lifter=stub_tall")
-    assert {"lift", "place", "merge", "publish"} <= set(ran) and "detect" not in ran
+    assert {"lift", "skeleton", "place", "merge", "publish"} <= set(ran) and "detect" not in ran
     shutil.rmtree(project.folder / ".snakemake")
     ran, _ = project.snakemake(POSES)
     assert "publish" in ran and "detect" not in ran
@@ -193,4 +232,4 @@ def test_same_work_gives_the_same_bytes(project):
     shutil.rmtree(project.folder / ".snakemake")
     project.snakemake(POSES)
     after = {p.name: p.read_bytes() for p in (project.folder / "results/S1").glob("*.h5")}
-    assert after == before and len(before) == 5
+    assert after == before and len(before) == 6

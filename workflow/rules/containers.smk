@@ -46,7 +46,8 @@ def own_weights(kind, name, options):
 def named_files():
     """Every file outside the package that a stage may read."""
     for clip in CLIPS.clips.values():
-        yield from (clip.video, clip.calibration, clip.truth)
+        yield from clip.files
+    yield from map(Path, SETTINGS.skeletons.values())
     for kind in ("detectors", "lifters"):
         for name, options in getattr(SETTINGS, kind).items():
             yield own_weights(kind, name, options)

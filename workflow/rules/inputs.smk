@@ -3,7 +3,14 @@ from dataclasses import replace
 from functools import cache
 
 from posemill import registry
+from posemill.placement.options import SkeletonOptions
 from posemill.plan import plan, weights_file
+
+
+def skeleton_options():
+    """Those of place's options that decide the bones."""
+    given = SETTINGS.place.model_dump()
+    return {name: given[name] for name in SkeletonOptions.model_fields}
 
 
 @cache
@@ -12,6 +19,7 @@ def base_request(stage, method=""):
         "detect": lambda: SETTINGS.detectors.get(method),
         "lift": lambda: SETTINGS.lifters.get(method),
         "gather": SETTINGS.gather.model_dump,
+        "skeleton": skeleton_options,
         "place": SETTINGS.place.model_dump,
         "merge": SETTINGS.merge.model_dump,
         "quality": lambda: SETTINGS.quality.model_dump(exclude={"enforce"}),
@@ -111,8 +119,50 @@ def lifter_weights(wildcards):
     return [str(file)] if file else []
 
 
+def skeleton_fingerprint(wildcards):
+    subject = wildcards.subject
+    heights_m = CLIPS.camera_heights_m(subject)
+    return fingerprint(
+        "skeleton",
+        height_m=CLIPS.height_m(subject),
+        camera_heights_m=heights_m,
+        cameras=CLIPS.cameras(subject) if heights_m else {},
+    )
+
+
+def pinned_skeletons():
+    """Subject to the file of its bones that configuration or sheet name; checked before anything is planned."""
+    found = {s: CLIPS.skeleton(s) for s in CLIPS.subjects if CLIPS.skeleton(s)}
+    for subject, file in SETTINGS.skeletons.items():
+        if subject not in CLIPS.subjects:
+            raise WorkflowError(
+                f"posemill: configuration: skeletons: no subject {subject!r}; subjects: {', '.join(CLIPS.subjects)}"
+            )
+        found[subject] = Path(file)
+    for subject, file in found.items():
+        if not file.is_file():
+            raise WorkflowError(
+                f"posemill: skeleton of {subject}: expected a file, got nothing at {file}"
+            )
+        if file.resolve().parent == Path(RESULTS, subject).resolve():
+            raise WorkflowError(
+                f"posemill: skeleton of {subject}: expected a file outside {RESULTS}/{subject}, got {file}, which "
+                "changes with the clips; copy it to another place and name the copy"
+            )
+    return found
+
+
+PINNED = pinned_skeletons()
+
+
+def skeleton_of(wildcards):
+    """The bones that place works with: a file that is named, or those measured from the clips."""
+    measured = f"{RESULTS}/{wildcards.subject}/skeleton.{wildcards.detector}.{wildcards.lifter}.h5"
+    return str(PINNED.get(wildcards.subject, measured))
+
+
 def place_fingerprint(wildcards):
-    return fingerprint("place", height_m=CLIPS.height_m(wildcards.subject))
+    return fingerprint("place", cameras=CLIPS.cameras(wildcards.subject))
 
 
 def stage_only(stage):

@@ -1,6 +1,7 @@
-"""Camera calibrations: posemill's own JSON, OpenCV's YAML and JSON, Pose2Sim's TOML.
+"""Camera calibrations: posemill's own JSON, OpenCV's YAML and JSON, Pose2Sim's and Anipose's TOML, and others.
 
-posemill's JSON, one camera or several by name; ``R`` and ``t`` (world to camera, metres) may be left out::
+posemill's JSON, one camera or several by name; ``R`` and ``t`` (world to camera, metres) may be left out, and so may
+``focal_sigma``, the relative standard deviation of the focal length (0)::
 
     {"width": 1280, "height": 720, "K": [[f, 0, cx], [0, f, cy], [0, 0, 1]], "dist": [k1, k2, p1, p2, k3],
      "R": [[...], [...], [...]], "t": [x, y, z]}
@@ -12,6 +13,13 @@ OpenCV (``cv::FileStorage`` and ROS): ``image_width``, ``image_height``, ``camer
 
 Pose2Sim: a table per camera with ``size``, ``matrix``, ``distortions``, ``rotation`` (Rodrigues vector, world to
 camera, world z up) and ``translation`` (metres).
+
+Anipose: the same tables without ``fisheye``. Their world is a camera's or a board's, in the board's unit, and which way
+is up is not said: the lens alone is taken, unless ``[metadata]`` says ``unit_m`` (metres per unit) and ``up`` (the
+world's axis that points up: ``"z"``, ``"-y"``, ...).
+
+Qualisys' ``.qca.txt`` (:mod:`posemill.formats.qualisys`), cameras by their serial number; Human3.6M's ``metadata.xml``,
+cameras by subject and number (``S9.54138969``).
 """
 
 from __future__ import annotations
@@ -19,6 +27,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +37,8 @@ from scipy.spatial.transform import Rotation
 from posemill.camera import Camera
 from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_text
+from posemill.formats.qualisys import read_qualisys
+from posemill.geometry import rotation_between
 
 __all__ = ["read_calibration", "write_calibration"]
 
@@ -38,7 +49,7 @@ def read_calibration(path: Path, camera: str | None = None) -> Camera:
     Parameters
     ----------
     path
-        ``.json``, ``.toml``, ``.yml`` or ``.yaml``.
+        ``.json``, ``.toml``, ``.yml``, ``.yaml``, ``.qca.txt`` or ``.xml``.
     camera
         Its name; needed where the file has several.
 
@@ -49,7 +60,9 @@ def read_calibration(path: Path, camera: str | None = None) -> Camera:
         five distortion coefficients cannot describe.
     """
     path = Path(path)
-    entries = _entries(_load(path), path)
+    whole = next((read for ending, read in _WHOLE.items() if path.name.lower().endswith(ending)), None)
+    # These files are read whole: what each of their cameras is, is known already.
+    entries = {n: (_same, c) for n, c in whole(path).items()} if whole else _entries(_load(path), path)
     name = "" if "" in entries else camera
     if name is None and len(entries) == 1:
         name = next(iter(entries))
@@ -80,7 +93,22 @@ def _entry(camera: Camera) -> dict[str, Any]:
     entry = {"width": camera.width, "height": camera.height, "K": camera.K.tolist(), "dist": camera.dist.tolist()}
     if camera.R is not None and camera.t is not None:
         entry |= {"R": camera.R.tolist(), "t": camera.t.tolist()}
+    if camera.focal_sigma:
+        entry["focal_sigma"] = camera.focal_sigma
     return entry
+
+
+def _same(camera: Camera) -> Camera:
+    return camera
+
+
+def _from_human36m(path: Path) -> dict[str, Camera]:
+    from posemill.formats.datasets.human36m import read_cameras
+
+    return {f"{subject}.{number}": found.camera for (subject, number), found in read_cameras(path).items()}
+
+
+_WHOLE: dict[str, Callable[[Path], dict[str, Camera]]] = {".qca.txt": read_qualisys, ".xml": _from_human36m}
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -88,7 +116,8 @@ def _load(path: Path) -> Mapping[str, Any]:
     readers = {".json": json.loads, ".toml": tomllib.loads, ".yml": _load_yaml, ".yaml": _load_yaml}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError(expected("kind of calibration", " ".join(readers), path.suffix or "no suffix", where=path))
+        known = " ".join((*readers, *_WHOLE))
+        raise InputError(expected("kind of calibration", known, path.suffix or "no suffix", where=path))
     try:
         content = reader(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -132,8 +161,12 @@ def _entries(content: Mapping[str, Any], path: Path) -> dict[str, tuple[Callable
     if tables:
         # Pose2Sim's cameras go by their table or by their name.
         chosen = named if len(named) == len(tables) else tables
-        return {name: (_from_pose2sim, entry) for name, entry in chosen.items()}
-    want = "K (posemill), camera_matrix (OpenCV) or tables with size and matrix (Pose2Sim)"
+        world = content.get("metadata")
+        return {
+            name: (_from_pose2sim, entry) if "fisheye" in entry else (_from_anipose, (entry, world or {}))
+            for name, entry in chosen.items()
+        }
+    want = "K (posemill), camera_matrix (OpenCV) or tables with size and matrix (Pose2Sim, Anipose)"
     raise InputError(expected("calibration", want, ", ".join(map(str, content)) or "nothing", where=path))
 
 
@@ -145,6 +178,7 @@ def _from_posemill(entry: Mapping[str, Any]) -> Camera:
         _distortion(entry.get("dist", [0.0] * 5)),
         None if r is None else np.array(r, dtype=np.float64),
         None if t is None else np.array(t, dtype=np.float64),
+        focal_sigma=float(entry.get("focal_sigma", 0.0)),
     )
 
 
@@ -178,6 +212,30 @@ def _from_pose2sim(entry: Mapping[str, Any]) -> Camera:
         Rotation.from_rotvec(np.array(rotation, dtype=np.float64).reshape(3)).as_matrix() if placed else None,
         np.array(translation, dtype=np.float64).reshape(3) if placed else None,
     )
+
+
+def _from_anipose(entry: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Camera:
+    table, world = entry
+    camera = _from_pose2sim(table)
+    unit, up = world.get("unit_m"), world.get("up")
+    if (unit is None) != (up is None):
+        raise InputError(expected("metadata", "both unit_m and up, or neither", "one of them"))
+    if unit is None or camera.R is None or camera.t is None:
+        return replace(camera, R=None, t=None)
+    if up not in _UP:
+        raise InputError(expected("metadata up", " ".join(_UP), up))
+    if not float(unit) > 0:
+        raise InputError(expected("metadata unit_m", "metres per unit, above 0", unit))
+    # From the world with z up to the file's.
+    turn = rotation_between(np.array([0.0, 0.0, 1.0]), _UP[up])
+    return replace(camera, R=camera.R @ turn, t=camera.t * float(unit))
+
+
+_UP = {
+    sign + name: (1.0 - 2.0 * bool(sign)) * axis
+    for sign in ("", "-")
+    for name, axis in zip("xyz", np.eye(3), strict=True)
+}
 
 
 def _size(width: Any, height: Any) -> tuple[int, int]:

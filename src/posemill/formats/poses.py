@@ -46,6 +46,8 @@ class PoseClip:
         (T, J, 3) metres per axis of that frame.
     frame
         In which the file states its root.
+    own_world
+        Its world has the truth's floor and up and no more: another origin, another north.
     failed
         Reason, of a clip without poses; "" of the others.
     """
@@ -64,6 +66,7 @@ class PoseClip:
     sigma: np.ndarray | None = None
     sigma_frame: str = ""
     frame: str = "world"
+    own_world: bool = False
     failed: str = ""
 
     @property

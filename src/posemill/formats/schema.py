@@ -75,6 +75,16 @@ SCHEMAS: dict[str, Schema] = {
             ),
         ),
         Schema(
+            "skeleton",
+            1,
+            track=(),
+            subject=(
+                Field("bone_lengths", ("bone",), "m", "none"),
+                Field("scale", (), "1", "none"),
+                Field("scale_sigma", (), "1", "none"),
+            ),
+        ),
+        Schema(
             "placed3d",
             1,
             track=(

@@ -174,6 +174,7 @@ def _from_merged(clip: Clip) -> PoseClip:
         sigma=arrays["sigma"],
         sigma_frame=frame,
         frame=frame,
+        own_world=clip.attrs["world_source"] == "body",
         **_common(clip),
     )
 

@@ -29,7 +29,7 @@ from posemill.errors import InputError, expected
 from posemill.lifters.answers import DEFAULT_SIGMA_M, nothing
 from posemill.lifters.cards import agreed, card_arguments, take_sigma_floor
 from posemill.lifters.options import PublishedOptions
-from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
+from posemill.lifters.protocol import OWN_TERMS, LifterCard, LiftInput, LiftOutput
 from posemill.networks.rays import INPUT_WIDTH, JOINTS_IN, OUTPUT_WIDTH, ray_pose
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ CARD = LifterCard(
     receptive_field=1,
     needs_camera=True,
     ray_blind=False,
-    licences={
-        "code": "Apache-2.0",
-        "weights": "Apache-2.0",
-        "data": "CMU motion capture: free for all uses; acknowledge mocap.cs.cmu.edu (NSF EIA-0196217)",
-    },
+    licences=OWN_TERMS,
     libraries=("numpy", "torch"),
 )
 

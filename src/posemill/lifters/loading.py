@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Network = TypeVar("Network", bound=nn.Module)
 
-__all__ = ["build", "device_name", "read", "store"]
+__all__ = ["as_stored", "build", "device_name", "read", "store"]
 
 Converted = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -109,12 +109,15 @@ def store(
     """
     from posemill.formats.weights import write_weights
 
-    tensors = {
-        name: t.detach().cpu().numpy().astype(np.float16 if t.ndim >= 2 else np.float32)
-        for name, t in network.state_dict().items()
-        if t.is_floating_point()
-    }
+    tensors = as_stored({name: t.detach().cpu().numpy() for name, t in network.state_dict().items()})
     write_weights(path, {**tensors, **{n: np.asarray(t, np.float32) for n, t in (more or {}).items()}}, card)
+
+
+def as_stored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A network's tensors as weights files keep them: matrices in half precision, no counters."""
+    return {
+        name: t.astype(np.float16 if t.ndim >= 2 else np.float32) for name, t in tensors.items() if t.dtype.kind == "f"
+    }
 
 
 def device_name() -> tuple[str, str]:

@@ -23,7 +23,7 @@ from pydantic import Field
 from posemill.errors import InputError, expected
 from posemill.lifters.cards import card_arguments
 from posemill.lifters.options import FlipOptions
-from posemill.lifters.protocol import LifterCard, LiftInput, LiftOutput
+from posemill.lifters.protocol import OWN_TERMS, LifterCard, LiftInput, LiftOutput
 from posemill.skeleton import JOINT_SETS, normalise_pose
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ CARD = LifterCard(
     receptive_field=27,
     needs_camera=True,
     ray_blind=False,
-    licences={
-        "code": "Apache-2.0",
-        "weights": "Apache-2.0",
-        "data": "CMU motion capture: free for all uses; acknowledge mocap.cs.cmu.edu (NSF EIA-0196217)",
-    },
+    licences=OWN_TERMS,
     libraries=("numpy", "torch"),
 )
 

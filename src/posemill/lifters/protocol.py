@@ -57,7 +57,14 @@ from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.errors import PosemillError, expected
 
-__all__ = ["LiftInput", "LiftOutput", "Lifter", "LifterCard", "check_output"]
+__all__ = ["OWN_TERMS", "LiftInput", "LiftOutput", "Lifter", "LifterCard", "check_output"]
+
+OWN_TERMS = {
+    "code": "Apache-2.0",
+    "weights": "Apache-2.0",
+    "data": "CMU motion capture: free for all uses; acknowledge mocap.cs.cmu.edu (NSF EIA-0196217)",
+}
+"""Licences of a method of ours with weights of ours."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Frame", "VideoInfo"]
+__all__ = ["Frame", "VideoInfo", "stated_focal"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class VideoInfo:
         The container's time of the first frame, which is time 0 of :func:`frames`.
     temporal
         False for stills: neighbouring frames have nothing to do with each other.
+    focal_35mm
+        Focal length in mm on a 36 x 24 mm picture of the same diagonal, where the file says it; else None.
     """
 
     width: int
@@ -45,6 +47,7 @@ class VideoInfo:
     duration_s: float
     start_s: float = 0.0
     temporal: bool = True
+    focal_35mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,16 @@ class Frame:
     index: int
     time_s: float
     rgb: np.ndarray
+
+
+def stated_focal(said: object) -> float | None:
+    """A focal length in mm as a file's metadata say it; None where that is no length that lenses have.
+
+    >>> stated_focal("26"), stated_focal(0), stated_focal("f/1.8")
+    (26.0, None, None)
+    """
+    try:
+        focal = float(str(said))
+    except ValueError:
+        return None
+    return focal if 5 <= focal <= 2000 else None

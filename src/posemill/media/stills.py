@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from posemill.errors import ClipError, InputError, expected
-from posemill.media.frame import VideoInfo
+from posemill.media.frame import VideoInfo, stated_focal
 
 __all__ = ["SUFFIXES", "pictures", "probe"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+# Ratios of sides that differ by more were not made by scaling.
+_CROPPED = 0.02
 
 
 def probe(path: Path) -> VideoInfo:
@@ -22,7 +25,8 @@ def probe(path: Path) -> VideoInfo:
     files = _files(path)
     height, width = _read(path, files[0]).shape[:2]
     nan = float("nan")
-    return VideoInfo(width, height, nan, len(files), 0, 1.0, "images", nan, temporal=False)
+    focal = _focal(files, (width, height))
+    return VideoInfo(width, height, nan, len(files), 0, 1.0, "images", nan, temporal=False, focal_35mm=focal)
 
 
 def pictures(path: Path) -> Iterator[tuple[int, float, Callable[[], np.ndarray]]]:
@@ -35,6 +39,28 @@ def pictures(path: Path) -> Iterator[tuple[int, float, Callable[[], np.ndarray]]
             want, got = f"{size[1]}x{size[0]} as the first", f"{rgb.shape[1]}x{rgb.shape[0]}"
             raise ClipError(expected("image size", want, got, where=_name(path, file), do="give each size a folder"))
         yield index, float(index), partial(np.asarray, rgb)
+
+
+def _focal(files: list[Path], size: tuple[int, int]) -> float | None:
+    """What EXIF says, if all images say the same and none was cropped after it was taken."""
+    from PIL import ExifTags, Image
+
+    focal = None
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None
+        taken = [exif.get(tag) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)]
+        sides = [length for length in taken if isinstance(length, int) and length > 0]
+        if len(sides) == 2 and abs(max(size) / min(size) * min(sides) / max(sides) - 1) > _CROPPED:
+            return None
+        found = stated_focal(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
+        if found is None or focal not in (None, found):
+            return None
+        focal = found
+    return focal
 
 
 def _files(path: Path) -> list[Path]:

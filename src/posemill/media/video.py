@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from posemill.errors import ClipError, InputError, expected
-from posemill.media.frame import VideoInfo
+from posemill.media.frame import VideoInfo, stated_focal
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -24,6 +24,8 @@ __all__ = ["pictures", "probe"]
 
 # Containers of moving pictures only: a playlist or concat script renamed to .mp4 must not open other files.
 _CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,ivf,gif,h264,hevc,wtv,dv"
+# As phones write it into QuickTime files.
+_FOCAL = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 # A stated duration may lie a little (rounding, the last frame's own duration); a tail this long is missing.
 _TAIL_S, _TAIL_FRAMES = 0.5, 2.5
 
@@ -40,9 +42,10 @@ def probe(path: Path) -> VideoInfo:
     with _opened(path) as (container, stream):
         count, duration_s = _check_packets(path, container, stream)
         codec = stream.codec_context.name
+        focal = stated_focal(container.metadata.get(_FOCAL) or stream.metadata.get(_FOCAL))
     fps = count / duration_s if duration_s > 0 else float("nan")
     rotation = int(np.rint(np.degrees(np.arctan2(-matrix[0, 1], matrix[0, 0])))) % 360
-    return VideoInfo(width, height, fps, count, rotation, sar, codec, duration_s, start_s)
+    return VideoInfo(width, height, fps, count, rotation, sar, codec, duration_s, start_s, focal_35mm=focal)
 
 
 def pictures(path: Path, info: VideoInfo) -> Iterator[tuple[int, float, Callable[[], np.ndarray]]]:

@@ -66,6 +66,8 @@ def compare(
         raise InputError(f"expected frames within {tolerance_s:.4f} s of the truth's, got {' and '.join(spans)}")
     pair = Pair(pred, truth, joint_sets, chosen, rows)
     rooted = (pred.joints.keys() | pred.root.keys()) & truth.joints.keys()
+    if pred.own_world:
+        rooted = rooted - {"world"}
     frame = next((f for f in ("world", "camera") if f in rooted), "")
     own, other, same = pair.axes() if pred.joints else ("", next(iter(truth.joints)), False)
     label = frame or ("relative" if same else "aligned" if own else "image")
@@ -227,6 +229,8 @@ def _sigma(known: np.ndarray, pair: Pair, out: ClipErrors) -> None:
     target = "camera" if frame == "relative" and "relative" not in pair.truth.joints else frame
     if sigma is None:
         out.leave_out("the prediction states no sigma", "sigma")
+    elif target == "world" and pair.pred.own_world:
+        out.leave_out("sigma is stated in a world whose north and origin are not the truth's", "sigma")
     elif target not in pair.truth.joints or pair.sets[0] != pair.chosen.joint_set:
         out.leave_out(
             f"sigma is stated for {pair.sets[0]} in the frame {frame}, which the truth does not have", "sigma"

@@ -1,4 +1,4 @@
-"""What a user can set of place."""
+"""What a user can set of place, and of the skeleton that it works with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["PlaceOptions"]
+__all__ = ["PlaceOptions", "SkeletonOptions"]
 
 
-class PlaceOptions(BaseModel):
-    """Options of the stage ``place``."""
+class SkeletonOptions(BaseModel):
+    """Options of the stage ``skeleton``; in the configuration they are among those of ``place``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    height_scale_sigma: float = Field(
+        0.03, ge=0, description="Relative sigma of the scale where the person's height is given."
+    )
+    lifter_scale_sigma: float = Field(
+        0.06, ge=0, description="Relative sigma of the scale where only the lifter's training bodies give it."
+    )
+    camera_height_sigma_m: float = Field(
+        0.03, gt=0, description="Sigma of the camera's height above the floor where the sheet gives it."
+    )
+
+
+class PlaceOptions(SkeletonOptions):
+    """Options of the stage ``place``."""
 
     joints: Literal["limbs", "all"] = Field(
         "limbs", description="Joints that fix the translation: the twelve that all detectors define alike, or all."
@@ -25,9 +39,9 @@ class PlaceOptions(BaseModel):
         2.0, gt=0, description="How much the root accelerates: root density of white acceleration, m s^-1.5."
     )
     max_gap_s: float = Field(0.5, ge=0, description="Gaps of the root up to this long are bridged.")
-    height_scale_sigma: float = Field(
-        0.03, ge=0, description="Relative sigma of the scale where the person's height is given."
+    world: bool = Field(
+        True, description="Find up and the floor from the people where a calibration does not say where the camera is."
     )
-    lifter_scale_sigma: float = Field(
-        0.06, ge=0, description="Relative sigma of the scale where only the lifter's training bodies give it."
+    max_up_sigma_deg: float = Field(
+        5.0, gt=0, description="Where up is known worse than this, the result stays in the camera's frame."
     )

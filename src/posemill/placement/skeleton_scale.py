@@ -20,13 +20,13 @@ Movement", 2009, figure 4.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from posemill.arrays import PerJoint, Points3
 from posemill.errors import ClipError
-from posemill.skeleton import JOINT_SETS, bone_lengths
+from posemill.skeleton import JOINT_SETS, bone_lengths, joint_set
 
 __all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "over_axes", "stature"]
 
@@ -39,6 +39,7 @@ _HALF = {"hip": 0.0535, "knee": 0.235, "ankle": 0.258, "shoulder": 0.115, "elbow
 _MIDDLE = {"spine": 0.127, "thorax": 0.136, "neck_nose": 0.085, "head_top": 0.086}
 PROPORTIONS = np.array([_MIDDLE.get(name) or _HALF[name.split("_")[1]] for name in _BONES])
 """(16,) bone lengths over stature, median of the same subjects; stands in for bones that were never seen."""
+_FOOT = {"heel": 0.061, "toe": 0.111}
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,17 @@ class Skeleton:
     Attributes
     ----------
     lengths_m
-        (16,) metres, in the order of ``JOINT_SETS["h36m17"].bones``, left and right alike.
+        (B,) metres, in the order of the bones of ``joints_of``, left and right alike.
     scale
         Metres per unit of the lifter's output, applied in ``lengths_m`` already.
     scale_sigma
         Relative standard deviation of the scale.
     scale_source
-        ``height_m`` or ``lifter_prior``.
+        ``height_m``, ``camera_height_m``, ``lifter_prior``; joined by ``+`` where several say it.
     assumed
         Names of the bones' children that were never seen; their lengths are the median body's.
+    joints_of
+        ``h36m17``, or a joint set whose bones begin with its 16.
     """
 
     lengths_m: np.ndarray
@@ -64,6 +67,45 @@ class Skeleton:
     scale_sigma: float
     scale_source: str
     assumed: tuple[str, ...] = ()
+    joints_of: str = "h36m17"
+
+    @property
+    def body_lengths_m(self) -> np.ndarray:
+        """(16,) lengths of the bones of h36m17."""
+        return self.lengths_m[: len(_BONES)]
+
+    @property
+    def stature_m(self) -> float:
+        """Standing height that these bones make."""
+        return float(stature(self.body_lengths_m))
+
+    def scaled(self, factor: float, sigma: float, source: str) -> Skeleton:
+        """Return the same body ``factor`` times as large, and from where its size is known now."""
+        return replace(
+            self,
+            lengths_m=self.lengths_m * factor,
+            scale=self.scale * factor,
+            scale_sigma=sigma,
+            scale_source=source,
+        )
+
+    def with_feet(self, poses: list[Points3], joints_of: str) -> Skeleton:
+        """Add the bones that ``joints_of`` has beyond h36m17, heels and toes: medians over poses (T, J, 3) of that set.
+
+        What was never seen has the length of the median body's.
+        """
+        names, first = joint_set(joints_of), len(_BONES)
+        children = [names.joints[child] for _, child in names.bones[first:]]
+        if not children:
+            return self
+        mirror = [children.index(names.joints[names.flip_permutation[names.index(child)]]) for child in children]
+        seen = np.concatenate([np.zeros((0, len(children))), *(bone_lengths(p, joints_of)[:, first:] for p in poses)])
+        known = np.isfinite(seen).any(axis=0)
+        feet = self.stature_m * np.array([_FOOT[child.rsplit("_", 1)[1]] for child in children])
+        feet[known] = np.nanmedian(seen[:, known], axis=0) * self.scale
+        absent = tuple(child for child, there in zip(children, known, strict=True) if not there)
+        lengths_m = np.concatenate([self.lengths_m, (feet + feet[mirror]) / 2])
+        return replace(self, lengths_m=lengths_m, assumed=(*self.assumed, *absent), joints_of=joints_of)
 
 
 def stature(lengths: np.ndarray) -> np.ndarray:

@@ -131,6 +131,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
     try:
         info = media.probe(video)
         clip.image_size = (info.width, info.height)
+        if info.focal_35mm is not None:
+            clip.attrs["focal_35mm"] = info.focal_35mm
         clip.fps = _rate(video, info, clip.temporal, sheet.get("fps"))
         told = {"truth": _truth(truth, subject, name, request.method)} if card.needs_truth else {}
         options = module.Options.model_validate(request.options)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from posemill import registry
-from posemill.errors import ClipError, InputError
+from posemill.errors import ArtifactError, ClipError, InputError, expected
 from posemill.formats import artifact as artifacts
 from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.formats.truth import read_truth
 from posemill.formats.weights import weights_state, weights_terms
+from posemill.lifters.imported import SIGMA_M, imported_pose
 from posemill.lifters.protocol import Lifter, LifterCard, LiftInput, LiftOutput, check_output
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
@@ -25,6 +28,11 @@ __all__ = ["run"]
 
 def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
     """Read keypoints2d, lift clip by clip, write lifted3d; failed clips stay failed.
+
+    Parameters
+    ----------
+    request
+        Its sheet may have ``pose3d``: clip to a file of poses that another system made of it, which are taken instead.
 
     Raises
     ------
@@ -43,10 +51,16 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
     _check_joints(source.joint_set, card, keypoints2d)
     lifter: Lifter = module.create(options)
     detector = str(source.attrs.get("detector", ""))
-    clips = {
-        name: _lift_clip(clip, source.joint_set, card, lifter, request.method, detector)
-        for name, clip in progress(source.clips.items(), len(source.clips), f"lift {source.subject}", "clip")
-    }
+    given = {name: Path(file) for name, file in (request.sheet.get("pose3d") or {}).items()}
+    unknown = sorted(set(given) - set(source.clips))
+    if unknown:
+        raise InputError(expected("pose3d", f"clips of {sorted(source.clips)}", unknown, where=keypoints2d))
+    clips = {}
+    for name, clip in progress(source.clips.items(), len(source.clips), f"lift {source.subject}", "clip"):
+        if name in given:
+            clips[name] = _import_clip(clip, name, given[name], source.joint_set, card)
+        else:
+            clips[name] = _lift_clip(clip, source.joint_set, card, lifter, request.method, detector)
     artifacts.write(
         output,
         Artifact(
@@ -54,7 +68,7 @@ def run(keypoints2d: Path, output: Path, request: StageRequest) -> None:
             subject=source.subject,
             joint_set=card.joint_set_out,
             clips=clips,
-            provenance=_provenance(request, keypoints2d, lifter, module, card),
+            provenance=_provenance(request, keypoints2d, given, lifter, module, card),
             attrs={"units": card.output_unit, "ray_blind": card.ray_blind, "receptive_field": card.receptive_field},
         ),
     )
@@ -86,6 +100,41 @@ def _lift_clip(clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name
     return lifted
 
 
+def _import_clip(clip: Clip, name: str, file: Path, detected: str, card: LifterCard) -> Clip:
+    """Take the poses of a file; they are in metres and see where the person is, whatever the lifter does."""
+    if clip.status == "failed":
+        return clip.failed(clip.reason)
+    out = Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time)
+    try:
+        if card.output_unit != "m":
+            raise ClipError(
+                expected(f"a lifter in metres beside {file.name}", "output_unit m", card.output_unit)
+                + "; choose another lifter for this subject"
+            )
+        poses = read_truth(file)
+        found = poses.clips.get(name) or (next(iter(poses.clips.values())) if len(poses.clips) == 1 else None)
+        if found is None:
+            raise ClipError(expected("clip", name, ", ".join(sorted(poses.clips)), where=file.name))
+        if clip.camera is None or len(clip.tracks) != 1:
+            raise ClipError(expected("imported poses", "a clip of one person", f"{len(clip.tracks)} people"))
+        ((track_id, track),) = clip.tracks.items()
+        lifted, how = imported_pose(
+            found,
+            poses.joint_set,
+            card.joint_set_out,
+            clip.time,
+            track.arrays["keypoints"],
+            detected,
+            track.arrays["valid"],
+            clip.camera,
+        )
+    except (ClipError, InputError, ArtifactError) as error:
+        return clip.failed(str(error).replace(str(file), file.name))
+    out.tracks = {track_id: Track(_arrays(lifted), dict(track.attrs))}
+    out.attrs = {"pose3d": file.name, "pose3d_turned": how, "sigma_assumed_m": SIGMA_M, "ray_blind": False}
+    return out
+
+
 def _lift_track(
     track: Track, clip: Clip, detected: str, card: LifterCard, lifter: Lifter, name: str, detector: str
 ) -> Track:
@@ -113,10 +162,18 @@ def _arrays(lifted: LiftOutput) -> dict[str, np.ndarray]:
     }
 
 
-def _provenance(request: StageRequest, source: Path, lifter: Lifter, module: ModuleType, card: LifterCard) -> dict:
+def _provenance(
+    request: StageRequest,
+    source: Path,
+    given: Mapping[str, Path],
+    lifter: Lifter,
+    module: ModuleType,
+    card: LifterCard,
+) -> dict:
     find = getattr(module, "weights", None)
     file = find(module.Options.model_validate(request.options)) if find else None
     state = weights_state(file) if file else "none needed"
     licences = {f"lifter {module.NAME}": weights_terms(file, card.licences)}
-    made = record(request, {"keypoints2d": source}, device=lifter.device, licences=licences)
+    files = {f"{name}/pose3d": file for name, file in given.items() if file.is_file()}
+    made = record(request, {"keypoints2d": source, **files}, device=lifter.device, licences=licences)
     return {**made, "weights_state": state}

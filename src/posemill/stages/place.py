@@ -1,25 +1,27 @@
-"""place: bone lengths and scale per subject, then the root in front of each camera."""
+"""place: the root in front of each camera, and the camera in the world."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from posemill.errors import ArtifactError, ClipError, expected
-from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints, read, write
+from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.placement.floor import Floor
+from posemill.placement.observed import Observed, Placed, body_set, check_pair, observe
 from posemill.placement.options import PlaceOptions
-from posemill.placement.ray import root_rays, turned_to_ray
-from posemill.placement.skeleton_scale import Skeleton, fit_skeleton, over_axes
-from posemill.placement.translation import root_trajectory
-from posemill.placement.world import world_source
+from posemill.placement.skeleton_file import read_skeleton
+from posemill.placement.skeleton_scale import Skeleton
+from posemill.placement.subject import find_floors, measure
+from posemill.placement.world import above_floor, world_source
 from posemill.provenance import StageRequest, record
-from posemill.skeleton import convert, normalise_pose
 
 __all__ = ["run"]
 
 
-def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) -> None:
+def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest, skeleton: Path | None = None) -> None:
     """Place one subject.
 
     Parameters
@@ -29,106 +31,119 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest) 
     output
         The placed3d artifact.
     request
-        Options as in :class:`PlaceOptions`; ``sheet["height_m"]`` is the person's standing height or None.
+        Options as in :class:`PlaceOptions`. Its sheet has ``cameras``, clip to the camera that it shares with other
+        clips; and, without a skeleton, what the stage ``skeleton`` needs.
+    skeleton
+        What skeleton wrote of the subject, now or once; without, the bones are measured here, over these clips.
 
     Raises
     ------
     ArtifactError
-        An input cannot be trusted, or the two are not of the same clips.
+        An input cannot be trusted, or they are not of the same subject and clips.
     """
     options = PlaceOptions(**request.options)
     seen, lifted = read(keypoints2d, "keypoints2d"), read(lifted3d, "lifted3d")
-    _check_pair(seen, lifted, keypoints2d, lifted3d)
-    lifted = only_joints(lifted, "h36m17")
-    ray_blind = bool(lifted.attrs.get("ray_blind", False))
-    skeleton, problem = _skeleton(lifted, request.sheet.get("height_m"), options)
+    check_pair(seen, lifted, keypoints2d, lifted3d)
+    clips, cameras, joints_of = observe(seen, lifted), request.sheet.get("cameras") or {}, body_set(lifted)
+    inputs = {"keypoints2d": keypoints2d, "lifted3d": lifted3d}
+    if skeleton is not None:
+        inputs["skeleton"] = skeleton
+        tracks = [track for found in clips.values() for track in found.values()]
+        body, problem = read_skeleton(skeleton, lifted, joints_of, tracks)
+    else:
+        measured = measure(
+            clips,
+            height_m=request.sheet.get("height_m"),
+            camera_heights_m=request.sheet.get("camera_heights_m") or {},
+            cameras=cameras,
+            joints_of=joints_of,
+            options=options,
+        )
+        body, problem = measured.skeleton, measured.problem
     result = Artifact(
         "placed3d",
         lifted.subject,
         "h36m17",
-        provenance=record(request, {"keypoints2d": keypoints2d, "lifted3d": lifted3d}),
+        provenance=record(request, inputs),
         arrays={
-            "bone_lengths": skeleton.lengths_m,
-            "scale": np.array(skeleton.scale),
-            "scale_sigma": np.array(skeleton.scale_sigma),
+            "bone_lengths": body.body_lengths_m,
+            "scale": np.array(body.scale),
+            "scale_sigma": np.array(body.scale_sigma),
         },
-        attrs={"bones_assumed": list(skeleton.assumed), "ray_blind": ray_blind},
+        attrs={
+            "bones_assumed": list(body.assumed),
+            "ray_blind": bool(lifted.attrs.get("ray_blind", False)),
+        },
     )
+    people: dict[str, list[Placed]] = {}
     for name, clip in lifted.clips.items():
         if clip.status == "failed":
             result.clips[name] = clip
         elif problem:
             result.clips[name] = clip.failed(problem)
         else:
-            result.clips[name] = _place_clip(seen.clips[name], clip, seen.joint_set, ray_blind, skeleton, options)
+            result.clips[name], people[name] = _place_clip(clip, clips[name], body, options)
+    _put_into_world(result.clips, people, body, cameras, options)
     write(output, result)
 
 
-def _skeleton(lifted: Artifact, height_m: float | None, options: PlaceOptions) -> tuple[Skeleton, str]:
-    """The subject's skeleton, and why the clips cannot be placed with it ("" if they can)."""
-    tracks = [t for c in lifted.clips.values() for t in c.tracks.values()]
-    poses = [t.arrays["joints_relative"].astype(np.float64) for t in tracks]
-    sigmas = [over_axes(t.arrays["sigma"]) for t in tracks]
-    sigma = {"height_sigma": options.height_scale_sigma, "prior_sigma": options.lifter_scale_sigma}
-    try:
-        return fit_skeleton(poses, sigmas, height_m=height_m, **sigma), ""
-    except ClipError as error:
-        return fit_skeleton(poses, sigmas, **sigma), str(error)
-
-
 def _place_clip(
-    seen: Clip, lifted: Clip, joint_set: str, ray_blind: bool, skeleton: Skeleton, options: PlaceOptions
-) -> Clip:
-    assert seen.camera is not None  # keypoints2d's schema has one in every clip
-    tracks = {}
-    for name, track in lifted.tracks.items():
-        image = {key: value.astype(np.float64) for key, value in seen.tracks[name].arrays.items() if key != "valid"}
-        points, valid, _, sigma_px = convert(
-            image["keypoints"],
-            joint_set,
-            "h36m17",
-            valid=seen.tracks[name].arrays["valid"],
-            sigma=image["sigma"],
-        )
-        pose = track.arrays["joints_relative"]
-        if ray_blind:
-            flags = seen.tracks[name].arrays["valid"]
-            rays = root_rays(seen.time, image["keypoints"], joint_set, flags, seen.camera, temporal=lifted.temporal)
-            pose = turned_to_ray(pose, rays)
-        path = root_trajectory(
-            lifted.time,
-            normalise_pose(pose, skeleton.lengths_m),
-            over_axes(track.arrays["sigma"]) * skeleton.scale,
-            points,
-            sigma_px,
-            valid & track.arrays["valid"],
-            seen.camera,
-            temporal=lifted.temporal,
-            scale_sigma=skeleton.scale_sigma,
-            options=options,
-        )
-        tracks[name] = Track({"root_camera": path.root, "root_sigma": path.sigma, "valid": path.valid}, track.attrs)
-    if not any(t.arrays["valid"].any() for t in tracks.values()):
+    lifted: Clip, tracks: Mapping[str, Observed], body: Skeleton, options: PlaceOptions
+) -> tuple[Clip, list[Placed]]:
+    """Place the people of one clip before its camera."""
+    placed, people = {}, []
+    for name, one in tracks.items():
+        path = one.path(body, options)
+        arrays = {"root_camera": path.root, "root_sigma": path.sigma, "valid": path.valid}
+        placed[name] = Track(arrays, lifted.tracks[name].attrs)
+        people.append(one.on(path, body))
+    if not any(t.arrays["valid"].any() for t in placed.values()):
         return lifted.failed(
             f"no frame can be placed: expected {options.min_joints} or more joints that agree on a root at least "
             f"{options.min_depth_m} m in front of the camera; check the calibration and the 2D overlay"
-        )
+        ), []
+    camera = people[0].observed.camera
     return Clip(
         fps=lifted.fps,
         temporal=lifted.temporal,
         image_size=lifted.image_size,
         time=lifted.time,
-        camera=seen.camera,
-        tracks=tracks,
-        attrs={"world_source": world_source(seen.camera), "scale_source": skeleton.scale_source},
-    )
+        camera=camera,
+        tracks=placed,
+        attrs={"world_source": world_source(camera), "scale_source": body.scale_source},
+    ), people
 
 
-def _check_pair(seen: Artifact, lifted: Artifact, keypoints2d: Path, lifted3d: Path) -> None:
-    redo = f"run lift again on {keypoints2d}"
-    if (seen.subject, sorted(seen.clips)) != (lifted.subject, sorted(lifted.clips)):
-        want, got = f"{seen.subject}: {sorted(seen.clips)}", f"{lifted.subject}: {sorted(lifted.clips)}"
-        raise ArtifactError(expected("subject and clips", want, got, where=lifted3d, do=redo))
-    name = first_misfit(lifted, seen)
-    if name is not None:
-        raise ArtifactError(f"{lifted3d}: /{name}: expected the frames and tracks of {keypoints2d}; {redo}")
+def _put_into_world(
+    clips: dict[str, Clip],
+    people: Mapping[str, list[Placed]],
+    body: Skeleton,
+    cameras: Mapping[str, str],
+    options: PlaceOptions,
+) -> None:
+    """Give clips without a calibrated place the floor that their people stand on, or say why they have none."""
+    homeless = {name: found for name, found in people.items() if clips[name].attrs.get("world_source") == "none"}
+    if not options.world:
+        for name in homeless:
+            clips[name].attrs["world_reason"] = "option world is false"
+        return
+    for name, floor in find_floors(homeless, body.stature_m, cameras, options).items():
+        clip = clips[name]
+        if isinstance(floor, str):
+            clip.attrs["world_reason"] = floor
+            continue
+        assert clip.camera is not None  # placed clips have one
+        clips[name] = replace(clip, camera=above_floor(clip.camera, floor))
+        clips[name].attrs |= {"world_source": "body", "floor": _said_of(floor, body)}
+
+
+def _said_of(floor: Floor, body: Skeleton) -> dict[str, float | int]:
+    """What is kept of a floor beside the camera: rounded, for people to read."""
+    sigma_m = float(np.hypot(floor.height_sigma_m, floor.height_m * body.scale_sigma))
+    return {
+        "camera_height_m": round(floor.height_m, 3),
+        "camera_height_sigma_m": round(sigma_m, 3),
+        "up_sigma_deg": round(floor.up_sigma_deg, 2),
+        "upright_s": round(floor.upright_s, 2),
+        "standing_spots": floor.spots,
+    }

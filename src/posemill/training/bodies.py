@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
-from posemill.geometry import unit
+from posemill.geometry import about_x, about_z, unit
 from posemill.skeleton import JOINT_SETS
 
 __all__ = ["STANDARD_LENGTH_M", "BodyLibrary", "body_length", "pose_library", "sample_bodies"]
@@ -65,7 +65,7 @@ def pose_library(
     joints = np.concatenate([np.asarray(c, dtype=np.float64) for c in clips])
     hips = joints[:, _INDEX["left_hip"]] - joints[:, _INDEX["right_hip"]]
     heading = np.arctan2(hips[:, 1], hips[:, 0])
-    joints = _about_z(joints - joints[:, :1], -heading)
+    joints = about_z(joints - joints[:, :1], -heading[:, None])
     bones = joints[:, 1:] - joints[:, _PARENTS]
     lengths = np.linalg.norm(bones, axis=-1)
     directions = bones / np.maximum(lengths, 1e-6)[..., None]
@@ -76,20 +76,6 @@ def pose_library(
     by_cluster = 1.0 / members[label] / np.count_nonzero(members)
     probability = balance * by_cluster + (1 - balance) / count
     return BodyLibrary(directions, lengths, probability / probability.sum())
-
-
-def _about_z(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Rotate (N, J, 3) about z by (N,) radians."""
-    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    return np.stack([c * x - s * y, s * x + c * y, z], -1)
-
-
-def _about_x(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Rotate vectors (..., 3) about x by (...) radians; a positive angle swings what hangs down forwards."""
-    c, s = np.cos(angle), np.sin(angle)
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    return np.stack([x, c * y + s * z, c * z - s * y], -1)
 
 
 def sample_bodies(library: BodyLibrary, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -111,7 +97,7 @@ def sample_bodies(library: BodyLibrary, count: int, rng: np.random.Generator) ->
     _move_arms(d, rng)
     # The trunk and all it carries leans a little further, and every bone on its own.
     lean = rng.normal(0, 0.12, count) * (rng.random(count) < 0.5)
-    d[:, _UPPER] = _about_x(d[:, _UPPER], lean[:, None])
+    d[:, _UPPER] = about_x(d[:, _UPPER], lean[:, None])
     d[:, _FREE] = unit(d[:, _FREE] + rng.normal(0, 0.07, (count, len(_FREE), 3)))
     lengths = library.lengths[frames[:, 0]] * _proportions(count, rng)
     bones = d * lengths[..., None]
@@ -150,14 +136,14 @@ def _fold_legs(d: np.ndarray, rng: np.random.Generator) -> None:
     shank = hip - np.clip(hip * bend, 0, 2.5)
     for side in (0, 1):
         thigh_bone, shank_bone = _THIGHS[side], _SHANKS[side]
-        d[chosen, thigh_bone] = _about_x(d[chosen, thigh_bone], hip[:, side])
-        d[chosen, shank_bone] = _about_x(d[chosen, shank_bone], shank[:, side])
+        d[chosen, thigh_bone] = about_x(d[chosen, thigh_bone], hip[:, side])
+        d[chosen, shank_bone] = about_x(d[chosen, shank_bone], shank[:, side])
         # Right and left knee part by turning about the vertical in opposite directions.
         leg = np.ix_(chosen, np.array([thigh_bone, shank_bone]))
-        d[leg] = _about_z(d[leg], splay[:, side])
+        d[leg] = about_z(d[leg], splay[:, side, None])
     # Whoever folds at the hips usually leans forward for balance.
     lean = -hip.mean(-1) * rng.uniform(-0.05, 0.5, n)
-    d[np.ix_(chosen, _UPPER)] = _about_x(d[np.ix_(chosen, _UPPER)], lean[:, None])
+    d[np.ix_(chosen, _UPPER)] = about_x(d[np.ix_(chosen, _UPPER)], lean[:, None])
 
 
 def _move_arms(d: np.ndarray, rng: np.random.Generator) -> None:

@@ -14,7 +14,7 @@ from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.training.joint_axes import base_of, joint_axes
 from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile
 
-__all__ = ["DetectorErrors", "Disturbance", "draw_errors"]
+__all__ = ["DetectorErrors", "Disturbance", "draw_errors", "remembered"]
 
 _STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 _LEG = ("knee", "ankle", "heel", "big_toe")
@@ -187,7 +187,7 @@ def _draw(
     error = moved[..., :2] / moved[..., 2:] - at[..., :2] / at[..., 2:]
 
     keep = np.exp(-1 / (fps[:, None] * table.slow_s[chosen]))
-    image = _memory(normal(count, frames, width, 2), keep[..., None])
+    image = remembered(normal(count, frames, width, 2), keep[..., None])
     image *= (table.slow[chosen] * loud)[:, None, :, None]
     image += normal(count, frames, width, 2) * (table.jitter[chosen] * loud)[:, None, :, None]
     image += normal(count, 1, width, 2) * (table.scatter[chosen] * loud)[:, None, :, None]
@@ -210,7 +210,7 @@ def _draw(
     return error, score, present
 
 
-def _memory(noise: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def remembered(noise: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """White noise (N, T, ...) of variance 1 to AR(1) of variance 1 with the correlation ``keep`` (N, ...), in place."""
     new = np.sqrt(1 - keep**2)
     for t in range(1, noise.shape[1]):
@@ -259,7 +259,7 @@ def _score(
     tail = np.clip(tail, np.float32(1e-6), np.float32(1 - 1e-6))
     # For normal variables, their correlation has this rank correlation.
     tie = (-2 * np.sin(np.pi / 6 * table.score_error[chosen])).astype(np.float32)[:, None]
-    own = _memory(rng.standard_normal(image.shape[:3], dtype=np.float32), keep)
+    own = remembered(rng.standard_normal(image.shape[:3], dtype=np.float32), keep)
     latent = tie * ndtri(tail) + np.sqrt(1 - tie**2) * own
     place = ndtr(latent) * (len(SCORE_LEVELS) - 1)
     low = np.minimum(place.astype(np.int32), len(SCORE_LEVELS) - 2)

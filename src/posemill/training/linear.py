@@ -6,7 +6,6 @@ picture does not tell a person's size; a small Gaussian likelihood beside it tea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,13 @@ from posemill.errors import InputError, expected
 from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH, ray_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.bodies import STANDARD_LENGTH_M, BodyLibrary, body_length, sample_bodies
-from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
+from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.noise import NoiseLevels, constant_white_noise, drop_joints, image_noise, redefine_joints
-from posemill.training.supervised import begin_with
+from posemill.training.supervised import adamw_one_cycle, begin_with
 from posemill.training.virtual_cameras import CameraRange, Views, view
 
 if TYPE_CHECKING:
-    from posemill.networks.linear import LinearLifter
+    pass
 
 __all__ = [
     "LIMB_INDICES",
@@ -34,7 +33,6 @@ __all__ = [
     "sigma_coverage",
     "sigma_factor",
     "stature_px",
-    "train",
 ]
 
 LIMB_INDICES = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
@@ -160,12 +158,7 @@ class LinearTraining(Training):
             # 200 epochs of 24 371 batches at 0.96 every 100 000.
             cycle: Any = share_schedule(optimiser, self.steps, lambda share: 0.96 ** (48.7 * share))
         else:
-            optimiser = torch.optim.AdamW(
-                network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4, fused=True
-            )
-            cycle = torch.optim.lr_scheduler.OneCycleLR(
-                optimiser, schedule.learning_rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
-            )
+            optimiser, cycle = adamw_one_cycle(network, schedule.learning_rate, self.steps, fused=True)
         self.optimisers["network"], self.schedulers["network"] = optimiser, cycle
 
     def pool(self, index: int) -> Arrays:
@@ -189,31 +182,6 @@ class LinearTraining(Training):
         loss = fit + 0.01 * likelihood
         step_optimiser(loss, self.optimisers["network"], self.schedulers["network"], clip_norm=clip_norm)
         return {"distance_m": distance, "log_likelihood": -likelihood}
-
-
-def train(
-    library: BodyLibrary, schedule: Schedule, *, report: Callable[[int, float], None] = lambda epoch, loss: None
-) -> LinearLifter:
-    """Train a network without leaving files.
-
-    Parameters
-    ----------
-    report
-        Called after each epoch with its number (from 1) and the mean joint distance in metres on its views.
-
-    Returns
-    -------
-    The network in evaluation mode, on the CPU
-    """
-    training = LinearTraining(library, schedule)
-    each = schedule.steps_per_epoch
-
-    def say(done: int, scalars: Mapping[str, float]) -> None:
-        if done % each == 0:
-            report(done // each, scalars["distance_m"])
-
-    run(training, running=Running(log_every=each), report=say)
-    return training.network.cpu()
 
 
 def held_out_views(bodies: np.ndarray, noise: str, schedule: Schedule, seed: int) -> tuple[Views, np.ndarray]:

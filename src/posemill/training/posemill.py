@@ -17,7 +17,7 @@ from posemill.formats.motion import MotionClip
 from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
 from posemill.training.seen import Sources, as_seen
-from posemill.training.supervised import begin_with
+from posemill.training.supervised import adamw_one_cycle, begin_with
 
 __all__ = ["FRAMES", "PosemillTraining", "Schedule"]
 
@@ -77,8 +77,6 @@ class PosemillTraining(Training):
         *,
         start: Arrays | None = None,
     ) -> None:
-        import torch
-
         from posemill.networks.posemill import PosemillNet
 
         super().__init__(
@@ -93,11 +91,8 @@ class PosemillTraining(Training):
         self.network = PosemillNet(**(sizes or {})).to(self.device)
         if start is not None:
             begin_with(self.network, start)
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-        )
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
+        optimiser, cycle = adamw_one_cycle(
+            self.network, schedule.learning_rate, schedule.steps, weight_decay=schedule.weight_decay, fused=True
         )
         self.modules["network"] = self.network
         self.optimisers["network"], self.schedulers["network"] = optimiser, cycle

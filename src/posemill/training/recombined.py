@@ -14,6 +14,7 @@ import numpy as np
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.formats.motion import MotionClip
+from posemill.geometry import about_x, about_z
 from posemill.skeleton import JOINT_SETS
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import FRAME_RATE, Windows, before_cameras
@@ -156,7 +157,7 @@ def _taken_apart(clip: MotionClip) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     whole = np.concatenate([joints, feet], 1)
     hips = joints[:, _LEFT_HIP] - joints[:, _RIGHT_HIP]
     heading = np.unwrap(np.arctan2(hips[:, 1], hips[:, 0]))
-    bones = _about_z(whole[:, 1:] - whole[:, _PARENTS], -heading[:, None])
+    bones = about_z(whole[:, 1:] - whole[:, _PARENTS], -heading[:, None])
     lengths = np.linalg.norm(bones, axis=-1)
     directions = bones / np.maximum(lengths, 1e-6)[..., None]
     if clip.feet is None:
@@ -196,7 +197,7 @@ def draw_motions(
     _move_arms(directions, rng, step_s, changes.reaching)
     lean = rng.normal(0, changes.leaning, count) * (rng.random(count) < 0.5)
     leaning = lean.astype(np.float32)[:, None] * _slowly(rng, frames, step_s)
-    directions[:, :, _UPPER] = _about_x(directions[:, :, _UPPER], leaning[..., None])
+    directions[:, :, _UPPER] = about_x(directions[:, :, _UPPER], leaning[..., None])
     directions[:, :, _FREE] += rng.normal(0, changes.turned, (count, 1, len(_FREE), 3)).astype(np.float32)
     directions /= np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), np.float32(1e-6))
     joints = _put_together(directions, library.lengths[legs] * _proportions(count, rng))
@@ -204,7 +205,7 @@ def draw_motions(
     joints *= size.astype(np.float32)[:, None, None, None]
     # A smaller person's way is shorter; where in the world it is does not matter to a camera that follows it.
     way = (roots - roots[:, frames // 2, None]) * size.astype(np.float32)[:, None, None]
-    joints = _about_z(joints, heading[..., None]) + way[:, :, None]
+    joints = about_z(joints, heading[..., None]) + way[:, :, None]
     mirrored = rng.random(count) < 0.5
     joints[mirrored] = joints[mirrored][:, :, _FLIP] * _SIDES
     return Motions(joints, step_s, library.feet[library.clip[legs]])
@@ -265,20 +266,6 @@ def _proportions(count: int, rng: np.random.Generator) -> np.ndarray:
     return factor.astype(np.float32)
 
 
-def _about_z(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Turn (..., 3) about z by angles (...)."""
-    c, s = np.cos(angle), np.sin(angle)
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    return np.stack([c * x - s * y, s * x + c * y, z], -1)
-
-
-def _about_x(points: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Turn (..., 3) about x by angles (...); a positive one swings what hangs down forwards."""
-    c, s = np.cos(angle), np.sin(angle)
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
-    return np.stack([x, c * y + s * z, c * z - s * y], -1)
-
-
 def _slowly(rng: np.random.Generator, frames: int, step_s: np.ndarray) -> np.ndarray:
     """Curves (N, T) between 0 and 1 around a level between 0.5 and 1: sines of 0.15 to 1 Hz, some flat."""
     n = len(step_s)
@@ -303,15 +290,15 @@ def _fold_legs(directions: np.ndarray, rng: np.random.Generator, step_s: np.ndar
     shanks = hips - np.clip(hips * bend.astype(np.float32)[:, None], 0, 2.5)
     for side in (0, 1):
         thigh, shank = (chosen, slice(None), _THIGHS[side]), (chosen, slice(None), _SHANKS[side])
-        directions[thigh] = _about_z(_about_x(directions[thigh], hips[:, :, side]), splay[:, :, side])
-        directions[shank] = _about_z(_about_x(directions[shank], shanks[:, :, side]), splay[:, :, side])
+        directions[thigh] = about_z(about_x(directions[thigh], hips[:, :, side]), splay[:, :, side])
+        directions[shank] = about_z(about_x(directions[shank], shanks[:, :, side]), splay[:, :, side])
         # The foot stays flat and turns with the knee.
         foot = _cells(chosen, frames, _FEET[side])
-        directions[foot] = _about_z(directions[foot], splay[:, :, side, None])
+        directions[foot] = about_z(directions[foot], splay[:, :, side, None])
     # Whoever folds at the hips usually leans forward for balance.
     lean = -hips.mean(-1) * rng.uniform(-0.05, 0.5, (n, 1)).astype(np.float32)
     trunk = _cells(chosen, frames, _UPPER)
-    directions[trunk] = _about_x(directions[trunk], lean[..., None])
+    directions[trunk] = about_x(directions[trunk], lean[..., None])
 
 
 def _move_arms(directions: np.ndarray, rng: np.random.Generator, step_s: np.ndarray, share: float) -> None:

@@ -10,7 +10,7 @@ from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.detectors.noise import HOURGLASS, TIME_CONSTANT_S
 from posemill.networks.clip_rays import DEFINITIONS, JOINTS_IN, ClipInputs, clip_inputs
 from posemill.skeleton import JOINT_SETS
-from posemill.training.detector_errors import Disturbance, draw_errors
+from posemill.training.detector_errors import Disturbance, draw_errors, remembered
 from posemill.training.noise import drop_joints
 from posemill.training.profile import shipped
 from posemill.training.recombined import Motions
@@ -134,9 +134,9 @@ def _any_errors(
     level = np.where(exact, 1e-5, between(*sources.levels, count)).astype(np.float32)[:, None, None]
     level = level * between(0.6, 1.7, count, 1, width)
     seconds = np.where(rng.random(count) < 0.5, TIME_CONSTANT_S, between(0.01, 1.0, count))
-    keep = np.exp(-step_s / seconds).astype(np.float32)
-    vector = _remembered(rng.standard_normal((count, frames, width, 2), dtype=np.float32), keep)
-    state = _remembered(rng.standard_normal((count, frames, width), dtype=np.float32), keep)
+    keep = np.exp(-step_s / seconds).astype(np.float32)[:, None]
+    vector = remembered(rng.standard_normal((count, frames, width, 2), dtype=np.float32), keep[..., None])
+    state = remembered(rng.standard_normal((count, frames, width), dtype=np.float32), keep)
     normal = np.where(rng.random(count) < 0.4, np.float32(0), np.float32(1))[:, None, None]
     size = level * np.exp(normal * np.log(np.interp(state, *_TAILS)).astype(np.float32))
     constant = rng.normal(size=(count, 1, width, 2)).astype(np.float32) * (level * rng.random((count, 1, 1)))[..., None]
@@ -155,15 +155,6 @@ def _tails() -> tuple[np.ndarray, np.ndarray]:
 
 
 _TAILS = _tails()
-
-
-def _remembered(noise: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """White noise (N, T, ...) to a process of the correlation ``keep`` (N,) from frame to frame, in place."""
-    keep = keep.reshape(-1, *(1,) * (noise.ndim - 2))
-    new = np.sqrt(1 - keep**2)
-    for t in range(1, noise.shape[1]):
-        noise[:, t] = keep * noise[:, t - 1] + new * noise[:, t]
-    return noise
 
 
 def _kept(count: int, frames: int, motions: Motions, rng: np.random.Generator, sources: Sources) -> np.ndarray:

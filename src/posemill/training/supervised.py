@@ -7,7 +7,7 @@ papers' training (adversarial or on Human3.6M): it gives small weights that run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from posemill.formats.weights import check_tensors
-from posemill.training.engine import Arrays, Running, Training, fast, run, step_optimiser
+from posemill.training.engine import Arrays, Training, fast, step_optimiser
 from posemill.training.noise import NoiseLevels
-from posemill.training.sequences import Captured, Source, Windows
+from posemill.training.sequences import Source, Windows
 
 __all__ = [
     "Arrays",
@@ -25,10 +25,10 @@ __all__ = [
     "Recipe",
     "Schedule",
     "Supervised",
+    "adamw_one_cycle",
     "begin_with",
     "noise_of",
     "one_cycle",
-    "train_recipe",
     "with_matrix_convolutions",
 ]
 
@@ -94,14 +94,21 @@ def noise_of(schedule: Schedule) -> NoiseLevels | None:
     return NoiseLevels() if schedule.noise else None
 
 
-def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
-    """AdamW whose step grows to the schedule's over the first tenth and falls to nothing."""
+def adamw_one_cycle(
+    network: Any, learning_rate: float, steps: int, *, weight_decay: float = 1e-4, fused: bool = False
+) -> tuple[Any, Any]:
+    """AdamW whose step grows to the learning rate over the first tenth and falls to nothing."""
     import torch
 
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused)
     return optimiser, torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
+        optimiser, learning_rate, total_steps=steps, pct_start=0.1, cycle_momentum=False
     )
+
+
+def one_cycle(network: Any, schedule: Schedule) -> tuple[Any, Any]:
+    """:func:`adamw_one_cycle` as the schedule says."""
+    return adamw_one_cycle(network, schedule.learning_rate, schedule.steps)
 
 
 @dataclass(frozen=True)
@@ -214,28 +221,6 @@ class Supervised(Training):
 
     def _windows(self, rng: np.random.Generator) -> Windows:
         return self._source.draw(self.pool_rows, self._recipe.frames, rng)
-
-
-def train_recipe(
-    recipe: Recipe,
-    clips: Sequence[np.ndarray],
-    fps: float,
-    schedule: Schedule,
-    *,
-    report: Callable[[float], None] = lambda loss: None,
-) -> tuple[Any, Arrays]:
-    """Train a network without leaving files; returns it in evaluation mode on the CPU, and the recipe's constants.
-
-    Parameters
-    ----------
-    clips
-        Motion to learn from, each (T, 17, 3) metres, z up, at ``fps``.
-    report
-        Called after each step with its loss.
-    """
-    training = Supervised(recipe, Captured(clips, fps, noise_of(schedule)), schedule)
-    run(training, running=Running(log_every=1), report=lambda done, scalars: report(scalars["loss"]))
-    return training.network.cpu(), training.extras
 
 
 def begin_with(network: Any, tensors: Arrays) -> Arrays:

@@ -10,20 +10,20 @@ import numpy as np
 
 from posemill.formats.motion import MotionClip
 from posemill.stages.train.data import MotionSplit
+from posemill.stages.train.measuring import FRAMES, figures_mm, mean_figures
 
 if TYPE_CHECKING:
     from posemill.training.held_out import HeldOut
     from posemill.training.sequences import Windows
 
-__all__ = ["FRAMES", "SOURCES", "calibrate", "measured", "seen_windows"]
+__all__ = ["SOURCES", "calibrate", "measured", "seen_windows"]
 
 SOURCES = ("exact", "noisy", "mediapipe")
 """2D that is measured on: without errors; 1.2 % of stature with the tails and the memory of a real detector; as
 MediaPipe was found to err."""
 
-FRAMES = 27
-"""Frames of a window."""
 _NOISE = 0.012
+_FIGURES = {name: f"{name}_mm" for name in ("mpjpe17", "p_mpjpe17", "mpjpe14", "p_mpjpe14", "p_mpjpe12")}
 _PROTOCOL = (
     "{count} windows of {frames} frames a subject at the file's rate, virtual cameras as in training but drawn anew, "
     "roll -30 to 30 deg evenly; mpjpe about the pelvis with the person's size given; p_mpjpe: similarity per frame; 14 "
@@ -61,17 +61,17 @@ def measured(weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
     shares: dict[str, dict[str, float]] = {}
     for source in SOURCES:
         found = _by_subject(weights, split, source, count)
-        figures = {subject: _figures(f) for subject, f in found.items()}
+        figures = {subject: figures_mm(f, _FIGURES) for subject, f in found.items()}
         within = np.mean([found[subject].within_sigma for subject in checked], axis=0)
         out[source] = {
-            **_mean(figures),
+            **mean_figures(figures),
             "subjects": figures,
             "share_answered": round(float(np.mean([f.valid for f in found.values()])), 4),
         }
         shares[source] = dict(zip("xyz", within.round(3).tolist(), strict=True))
     out["share_within_one_sigma"] = shares
     causal = _by_subject(weights, split, "noisy", count, causal=True)
-    out["noisy, causal"] = _mean({subject: _figures(f) for subject, f in causal.items()})
+    out["noisy, causal"] = mean_figures({subject: figures_mm(f, _FIGURES) for subject, f in causal.items()})
     return out
 
 
@@ -86,16 +86,6 @@ def _by_subject(
         subject: _measure(weights, split.held_out[subject], source, count, 3000 + i, causal=causal)
         for i, subject in enumerate(sorted(split.held_out))
     }
-
-
-def _figures(found: HeldOut) -> dict[str, float]:
-    names = ("mpjpe17", "p_mpjpe17", "mpjpe14", "p_mpjpe14", "p_mpjpe12")
-    return {f"{name}_mm": round(1000 * getattr(found, name), 1) for name in names}
-
-
-def _mean(figures: dict[str, dict[str, float]]) -> dict[str, float]:
-    names = next(iter(figures.values()))
-    return {name: round(float(np.mean([f[name] for f in figures.values()])), 1) for name in names}
 
 
 def _measure(

@@ -19,11 +19,11 @@ from posemill.formats.weights import read_weights
 from posemill.progress import Ticker
 from posemill.provenance import code_hash, sha256_file
 from posemill.stages.train.budget import Trained, train_for
-from posemill.stages.train.calibration import FRAMES, seen_windows
+from posemill.stages.train.calibration import seen_windows
 from posemill.stages.train.compare_report import FIGURES, SOURCES, add_bars, report
 from posemill.stages.train.compare_rows import CONSTANTS, ROWS, SUPERVISED, Row
 from posemill.stages.train.data import MotionSplit, TrainOptions, read_split
-from posemill.stages.train.measuring import lifter_of
+from posemill.stages.train.measuring import FRAMES, lifter_of
 
 __all__ = ["run"]
 

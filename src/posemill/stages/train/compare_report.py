@@ -10,6 +10,7 @@ from typing import Any
 from posemill.formats.records import Column, Record, RecordBook, table
 from posemill.skeleton import JOINT_SETS
 from posemill.stages.train.compare_rows import BARS, Bar
+from posemill.training.held_out import FOURTEEN
 
 __all__ = ["FIGURES", "SOURCES", "Figure", "add_bars", "report"]
 
@@ -17,7 +18,7 @@ SOURCES = ("exact", "noisy")
 """2D that is measured on; what they are says :data:`posemill.stages.train.calibration.SOURCES`."""
 
 _BODY = JOINT_SETS["h36m17"].joints
-_FOURTEEN = [joint for joint in _BODY if joint not in ("spine", "neck_nose", "head_top")]
+_FOURTEEN = [_BODY[joint] for joint in FOURTEEN]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_bytes
 from posemill.formats.records import RecordBook, write_records
 from posemill.formats.weights import write_weights
+from posemill.lifters.loading import as_stored
 from posemill.progress import Ticker
 from posemill.provenance import code_hash, sha256_file
 from posemill.stages.train.data import TrainOptions, read_split
 from posemill.stages.train.measuring import FIGURES, FRAMES, quick
-from posemill.stages.train.running import stored
 
 __all__ = ["CurveOptions", "run"]
 
@@ -78,7 +78,7 @@ def run(folder: Path, motion: Path, output: Path, values: dict[str, Any]) -> Rec
         for step, path in checkpoints.items():
             checkpoint = read_checkpoint(path)
             weights = Path(scratch, "now.safetensors")
-            write_weights(weights, stored(checkpoint.under("modules/network/")) | checkpoint.under("extras/"), card)
+            write_weights(weights, as_stored(checkpoint.under("modules/network/")) | checkpoint.under("extras/"), card)
             method = {"name": name, "options": {"step": step}, "weights": sha256_file(weights)}
             for source in ("exact", "detector"):
                 figures = quick(name, weights, split, options.windows, noisy=source == "detector")

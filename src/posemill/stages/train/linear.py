@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from posemill.provenance import sha256_file
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
 from posemill.stages.train.measuring import quick
-from posemill.stages.train.running import Start, go
+from posemill.stages.train.running import Start, go, tell
 
 if TYPE_CHECKING:
     from posemill.training.linear import Schedule
@@ -106,8 +104,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
         "results": results,
     }
     lifter.store(output, network, factor, card)
-    print(json.dumps(results, indent=1))
-    print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    tell(output, results)
     return pace
 
 
@@ -164,16 +161,16 @@ def _predicted(network: Any, bodies: np.ndarray, noise: str, schedule: Any, seed
 
 def _errors_mm(sample: dict[str, np.ndarray]) -> dict[str, float]:
     from posemill.metrics.pose import mpjpe, p_mpjpe
+    from posemill.training.held_out import FOURTEEN
     from posemill.training.linear import LIMB_INDICES
 
     joints, truth, size = sample["joints"], sample["truth"], sample["size"]
-    fourteen = np.setdiff1d(np.arange(17), (7, 9, 10))
     values = {
         "mpjpe17_mm": mpjpe(joints, truth),
         "mpjpe17_size_given_mm": mpjpe(joints * size, truth),
-        "mpjpe14_size_given_mm": mpjpe((joints * size)[:, fourteen], truth[:, fourteen]),
+        "mpjpe14_size_given_mm": mpjpe((joints * size)[:, FOURTEEN], truth[:, FOURTEEN]),
         "p_mpjpe17_mm": p_mpjpe(joints, truth),
-        "p_mpjpe14_mm": p_mpjpe(joints[:, fourteen], truth[:, fourteen]),
+        "p_mpjpe14_mm": p_mpjpe(joints[:, FOURTEEN], truth[:, FOURTEEN]),
         "p_mpjpe12_limbs_mm": p_mpjpe(joints[:, LIMB_INDICES], truth[:, LIMB_INDICES]),
     }
     return {name: round(1000 * value, 1) for name, value in values.items()}

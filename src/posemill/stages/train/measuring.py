@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from posemill.formats.motion import MotionClip
 from posemill.stages.train.data import MotionSplit
 
-__all__ = ["FIGURES", "FRAMES", "floors", "lifter_of", "quick", "results"]
+if TYPE_CHECKING:
+    from posemill.training.held_out import HeldOut
+
+__all__ = ["FIGURES", "FRAMES", "figures_mm", "floors", "lifter_of", "mean_figures", "quick", "results"]
 
 FRAMES = 27
 """Frames of a window."""
-FIGURES = ("mpjpe17_mm", "p_mpjpe17_mm", "p_mpjpe12_limbs_mm")
+_FIGURES = {"mpjpe17": "mpjpe17_mm", "p_mpjpe17": "p_mpjpe17_mm", "p_mpjpe12": "p_mpjpe12_limbs_mm"}
+FIGURES = tuple(_FIGURES.values())
 """What is measured."""
 
 
@@ -52,9 +56,15 @@ def floors(name: str, weights: Path, split: MotionSplit, count: int) -> np.ndarr
     return np.maximum(np.sqrt(np.mean(np.square(parts), axis=0)), 0.01)
 
 
-def _figures(found: Any) -> dict[str, float]:
-    values = (found.mpjpe17, found.p_mpjpe17, found.p_mpjpe12)
-    return {key: round(1000 * value, 1) for key, value in zip(FIGURES, values, strict=True)}
+def figures_mm(found: HeldOut, names: Mapping[str, str]) -> dict[str, float]:
+    """Errors in mm: fields of a measurement by the names that they shall have."""
+    return {said: round(1000 * getattr(found, name), 1) for name, said in names.items()}
+
+
+def mean_figures(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Means over subjects of their figures."""
+    names = next(iter(figures.values()))
+    return {name: round(float(np.mean([f[name] for f in figures.values()])), 1) for name in names}
 
 
 def quick(name: str, weights: Path, split: MotionSplit, count: int, *, noisy: bool = False) -> dict[str, float]:
@@ -62,11 +72,13 @@ def quick(name: str, weights: Path, split: MotionSplit, count: int, *, noisy: bo
     from posemill.training.held_out import measure
 
     made, card = lifter_of(name, weights)
-    figures = [
-        _figures(measure(made, card, _windows(split.held_out[subject], count, noisy, 3000 + i), split.fps))
+    figures = {
+        subject: figures_mm(
+            measure(made, card, _windows(split.held_out[subject], count, noisy, 3000 + i), split.fps), _FIGURES
+        )
         for i, subject in enumerate(sorted(split.held_out))
-    ]
-    return {key: round(float(np.mean([f[key] for f in figures])), 1) for key in FIGURES}
+    }
+    return mean_figures(figures)
 
 
 def results(name: str, weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
@@ -87,9 +99,9 @@ def results(name: str, weights: Path, split: MotionSplit, count: int) -> dict[st
             )
             for i, subject in enumerate(subjects)
         }
-        figures = {subject: _figures(f) for subject, f in found.items()}
+        figures = {subject: figures_mm(f, _FIGURES) for subject, f in found.items()}
         said[noise] = {
-            **{key: round(float(np.mean([f[key] for f in figures.values()])), 1) for key in FIGURES},
+            **mean_figures(figures),
             "subjects": figures,
             "share_answered": round(float(np.mean([f.valid for f in found.values()])), 4),
         }

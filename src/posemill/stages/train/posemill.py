@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from posemill.provenance import sha256_file
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
-from posemill.stages.train.running import Start, go
+from posemill.stages.train.running import Start, go, tell
 
 if TYPE_CHECKING:
     from posemill.training.posemill import Schedule
@@ -104,6 +102,5 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
         store(bare, network, card, {"sigma_factor": factor})
         card["results"] = measured(bare, split, options.windows)
     store(output, network, card, {"sigma_factor": factor})
-    print(json.dumps(card["results"], indent=1))
-    print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    tell(output, card["results"])
     return pace

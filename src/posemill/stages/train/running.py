@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from posemill.errors import InputError, expected
@@ -17,7 +17,7 @@ from posemill.provenance import code_hash, library_versions, sha256_file
 if TYPE_CHECKING:
     from posemill.training.engine import Training
 
-__all__ = ["RunOptions", "Start", "go", "run_folder", "stored"]
+__all__ = ["RunOptions", "Start", "go", "run_folder", "tell"]
 
 
 class RunOptions(BaseModel, extra="forbid"):
@@ -128,8 +128,7 @@ def go(
     return (now() - began) / done if done else float("nan")
 
 
-def stored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A network's tensors as weights files keep them: matrices in half precision, no counters."""
-    return {
-        name: t.astype(np.float16 if t.ndim >= 2 else np.float32) for name, t in tensors.items() if t.dtype.kind == "f"
-    }
+def tell(output: Path, results: Mapping[str, Any]) -> None:
+    """Print what was measured of a weights file, and which file it is."""
+    print(json.dumps(results, indent=1))
+    print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")

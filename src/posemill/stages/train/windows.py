@@ -5,7 +5,6 @@ What is measured is the stored file, through its own adapter.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from posemill.errors import InputError, expected
-from posemill.provenance import code_hash, sha256_file
+from posemill.provenance import code_hash
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
 from posemill.stages.train.dataset import DatasetOptions, read_dataset
 from posemill.stages.train.measuring import floors, quick, results
-from posemill.stages.train.running import Start, go
+from posemill.stages.train.running import Start, go, tell
 from posemill.stages.train.supervision import SUPERVISIONS, make
 
 if TYPE_CHECKING:
@@ -138,8 +137,7 @@ def run(name: str, motion: Path, output: Path, seed: int, values: dict[str, Any]
         _store(bare, network, extras, card)
         card["results"] = results(name, bare, split, options.windows)
     _store(output, network, extras, card)
-    print(json.dumps(card["results"], indent=1))
-    print(f"{output}: sha256 {sha256_file(output)}, {output.stat().st_size} bytes")
+    tell(output, card["results"])
     return pace
 
 

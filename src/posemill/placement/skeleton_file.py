@@ -1,0 +1,79 @@
+"""A subject's bones as an artifact of its own, and what of it holds for another lifter's poses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posemill.errors import ArtifactError, expected
+from posemill.formats.artifact import Artifact, read
+from posemill.placement.observed import Observed
+from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
+from posemill.placement.subject import Measured
+
+__all__ = ["lifted_by", "read_skeleton", "to_artifact"]
+
+
+def lifted_by(lifted: Artifact) -> dict[str, str]:
+    """Name lifter and weights: one unit of length of the poses."""
+    return {key: str(lifted.provenance.get(key, "")) for key in ("method", "weights")}
+
+
+def to_artifact(measured: Measured, lifted: Artifact, provenance: dict[str, Any]) -> Artifact:
+    """Make the artifact of a subject's bones."""
+    skeleton = measured.skeleton
+    return Artifact(
+        "skeleton",
+        lifted.subject,
+        skeleton.joints_of,
+        provenance=provenance,
+        arrays={
+            "bone_lengths": skeleton.lengths_m,
+            "scale": np.array(skeleton.scale),
+            "scale_sigma": np.array(skeleton.scale_sigma),
+        },
+        attrs={
+            "bones_assumed": list(skeleton.assumed),
+            "lifted_by": lifted_by(lifted),
+            "problem": measured.problem,
+            "scale_source": skeleton.scale_source,
+            "scales": [scale._asdict() for scale in measured.scales],
+            "stature_m": skeleton.stature_m,
+        },
+    )
+
+
+def read_skeleton(path: Path, lifted: Artifact, joints_of: str, tracks: Sequence[Observed]) -> tuple[Skeleton, str]:
+    """Read a subject's bones for the poses of ``lifted``, and why they cannot be used ("" if they can).
+
+    Lengths in metres are the person's, whatever lifted the poses that they are from; ``scale``, metres per unit of the
+    lifter, is fitted again where another lifter is used now, and so are heels and toes where the file has none.
+
+    Raises
+    ------
+    ArtifactError
+        Not a skeleton, or another person's.
+    """
+    found = read(path, "skeleton")
+    if found.subject != lifted.subject:
+        raise ArtifactError(expected("skeleton of", lifted.subject, found.subject, where=path))
+    skeleton = Skeleton(
+        found.arrays["bone_lengths"].astype(np.float64),
+        float(found.arrays["scale"]),
+        float(found.arrays["scale_sigma"]),
+        str(found.attrs["scale_source"]),
+        tuple(found.attrs["bones_assumed"]),
+        found.joint_set,
+    )
+    if found.attrs["lifted_by"] != lifted_by(lifted):
+        poses = fit_skeleton([t.pose[:, :17] for t in tracks], [t.sigma[:, :17] for t in tracks])
+        ratio = float(np.median(skeleton.body_lengths_m / poses.lengths_m))
+        skeleton = replace(skeleton, scale=ratio)
+    if skeleton.joints_of != joints_of:
+        body = replace(skeleton, lengths_m=skeleton.body_lengths_m, joints_of="h36m17")
+        skeleton = body.with_feet([t.pose for t in tracks], joints_of)
+    return skeleton, str(found.attrs["problem"])
