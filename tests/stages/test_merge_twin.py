@@ -28,7 +28,7 @@ def errors(shape: tuple[int, ...], sigma: np.ndarray | float, seed: int) -> np.n
     return smooth[: shape[0]] * sigma
 
 
-def made(folder: Path, people: tuple[str, ...] = ("p1", "p2"), *, calibrated: bool = True) -> Path:
+def made(folder: Path, people: tuple[str, ...] = ("p1", "p2"), *, calibrated: bool = True, world: bool = True) -> Path:
     """Write keypoints2d.h5 (1.5 px) and lifted3d.h5 (1.5 cm across, 5 cm along the sight); p2 stands a metre aside."""
     truth = read(DEMO, "truth3d")
     seen, lifted = Artifact("keypoints2d", "S9", SEEN.name), Artifact("lifted3d", "S9", LIFTED.name)
@@ -61,7 +61,7 @@ def made(folder: Path, people: tuple[str, ...] = ("p1", "p2"), *, calibrated: bo
             lifted.clips[name].tracks[person] = Track({"joints_relative": pose, "sigma": sigma, "valid": flags})
     write(folder / "keypoints2d.h5", seen)
     write(folder / "lifted3d.h5", lifted)
-    request = StageRequest("place", sheet={"height_m": 1.75})
+    request = StageRequest("place", options={"world": world}, sheet={"height_m": 1.75})
     place.run(folder / "keypoints2d.h5", folder / "lifted3d.h5", folder / "placed3d.h5", request)
     return folder
 
@@ -119,7 +119,7 @@ def test_people_in_one_room_do_not_know_of_each_other(folder, tmp_path):
 
 
 def test_without_a_world_no_foot_is_locked_and_it_is_said(tmp_path):
-    result = run(made(tmp_path, ("p1",), calibrated=False))
+    result = run(made(tmp_path, ("p1",), calibrated=False, world=False))
     for name in NAMES:
         clip = result.clips[name]
         assert (clip.attrs["frame"], clip.attrs["contact_source"], clip.attrs["feet_locked"]) == (
@@ -128,3 +128,14 @@ def test_without_a_world_no_foot_is_locked_and_it_is_said(tmp_path):
             False,
         )
         assert not clip.tracks["p1"].arrays["contact"].any()
+
+
+def test_in_a_world_from_the_body_feet_stand_as_well(tmp_path):
+    result = run(made(tmp_path, ("p1",), calibrated=False))
+    truth = read(DEMO, "truth3d")
+    for name in NAMES:
+        clip = result.clips[name]
+        assert (clip.attrs["world_source"], clip.attrs["feet_locked"]) == ("body", True)
+        contact = next(iter(truth.clips[name].tracks.values())).arrays["contact"].reshape(-1, 2, 2).any(-1)
+        assert (contact_score(clip.tracks["p1"].arrays["contact"], contact).f1 > 0.9).all()
+        assert sliding(result, name) < 0.05

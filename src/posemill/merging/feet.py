@@ -23,7 +23,7 @@ _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES, _ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
 # Heights over the floor in shares of stature. The ankle's joint centre is at 0.039 by Drillis and Contini, the joint
 # that detectors and motion capture call ankle a little higher.
-_ANKLE, _SOLE, _LOWEST = 0.045, 0.02, 0.039
+_ANKLE, _SOLE, _LOWEST = 0.05, 0.015, 0.039
 # A leg is not stretched further than this, unless the pose has it straighter already.
 _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
