@@ -23,12 +23,14 @@ _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES, _ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
 # Heights over the floor in shares of stature. The ankle's joint centre is at 0.039 by Drillis and Contini, the joint
 # that detectors and motion capture call ankle a little higher.
-_ANKLE, _SOLE, _LOWEST = 0.045, 0.02, 0.039
+_ANKLE, _SOLE, _LOWEST = 0.05, 0.015, 0.039
 # A leg is not stretched further than this, unless the pose has it straighter already.
 _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
 _POSE_REST = 5 / 3
 _LEAST_SIGMA_M = 0.005
+# Of the sigma of the root's path this much changes within a step; the rest lasts, and steps say nothing of it.
+_PASSING = 0.5
 # An error of the root's depth raises or sinks the feet by less than this.
 _NEAR_FLOOR_M = 0.25
 
@@ -191,7 +193,7 @@ def _locked(
         soles,
         _sight(world[:, 0], camera),
         _sight(ankles, camera),
-        root_sigma[run],
+        _PASSING * root_sigma[run],
         np.maximum(joint_sigma[run][:, _ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,

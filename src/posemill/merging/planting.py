@@ -37,10 +37,12 @@ _BAND = 3 * _N
 _ROUNDS = 4
 # Window and overlap in frames: memory stays bounded in long clips.
 _WINDOW, _OVERLAP = 4096, 512
-# A resting part creeps by this much in a second, m; standing on something else than the floor is likelier from 0.06 m.
-_CREEP, _FLOOR_SIGMA, _OTHER_FLOOR = 0.005, 0.02, 0.06
+# A resting ankle creeps by this much in a second, m; a heel or toe more, since how the foot is turned errs as well.
+_CREEP, _SOLE_CREEP = 0.005, 0.05
+# Of a part's height over the floor, m; from the second on, standing on something else is likelier.
+_FLOOR_SIGMA, _OTHER_FLOOR = 0.02, 0.06
 # Errors last about this long in the root's place, the pose and the keypoints: so many seconds are one observation.
-_ROOT_S, _POSE_S, _IMAGE_S = 0.3, 0.1, 0.5
+_ROOT_S, _POSE_S, _IMAGE_S = 0.15, 0.1, 0.5
 # Root densities of the white accelerations of the root's correction and of a foot, m s^-1.5.
 _ROOT_Q, _FOOT_Q = 0.5, 4.0
 _HARD_M, _IMAGE_OUTLIER = 0.003, 2.0
@@ -220,13 +222,13 @@ def _processes(rows: _Rows, time: Times) -> None:
     rows.add(columns.reshape(-1, 3), coefficients.reshape(-1, 3), np.zeros(_N * (frames - 2)))
 
 
-def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Parts of a foot that can rest: frames (T,), place relative to the ankle (T, 3), and height over the floor."""
+def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
+    """Parts of a foot that can rest: frames (T,), place relative to the ankle (T, 3), height over the floor, creep."""
     state = e.states[:, foot]
-    parts = [(state == FLAT, np.zeros((len(state), 3)), e.ankle_m)]
+    parts = [(state == FLAT, np.zeros((len(state), 3)), e.ankle_m, _CREEP)]
     for part, kind in enumerate((HEEL, TOE)):
         sole = e.soles[:, foot, part]
-        parts.append(((state == kind) & np.isfinite(sole).all(-1), sole, e.sole_m))
+        parts.append(((state == kind) & np.isfinite(sole).all(-1), sole, e.sole_m, _SOLE_CREEP))
     return parts
 
 
@@ -234,10 +236,10 @@ def _contacts(rows: _Rows, e: Evidence, moved: np.ndarray) -> None:
     """A part that rests in two frames running is in the same place."""
     step = np.diff(e.time)
     for foot in range(2):
-        for on, place, _ in _resting(e, foot):
+        for on, place, _, creep in _resting(e, foot):
             k = np.flatnonzero(on[1:] & on[:-1])
             point = e.ankles[:, foot] + np.nan_to_num(place)
-            weight = (1 / (_CREEP * np.sqrt(step[k])))[:, None]
+            weight = (1 / (creep * np.sqrt(step[k])))[:, None]
             blocks = np.stack([-moved[k, foot], moved[k + 1, foot]], 2) * weight[..., None, None]
             rows.vectors(np.stack([k, k + 1], -1), blocks, -(point[k + 1] - point[k]) * weight)
 
@@ -273,7 +275,7 @@ def _image(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> N
 def _floor(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
     """A resting part is at its height over the floor z = 0, or else on a step: the run decides as a whole."""
     for foot in range(2):
-        for on, place, height in _resting(e, foot):
+        for on, place, height, _ in _resting(e, foot):
             edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
             for start, stop in zip(edges[::2], edges[1::2], strict=True):
                 k = np.arange(start, stop)
