@@ -34,6 +34,7 @@ COLUMNS = (
     "start_s",
     "camera_height_m",
     "skeleton",
+    "pose3d",
     "truth",
 )
 _RANGES = {
@@ -63,12 +64,13 @@ class Clip:
     start_s: float | None = None
     camera_height_m: float | None = None
     skeleton: Path | None = None
+    pose3d: Path | None = None
     truth: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that the row names."""
-        return tuple(p for p in (self.video, self.calibration, self.skeleton, self.truth) if p is not None)
+        return tuple(p for p in (self.video, self.calibration, self.skeleton, self.pose3d, self.truth) if p is not None)
 
 
 @dataclass
@@ -102,6 +104,10 @@ class Clips:
     def skeleton(self, subject: str) -> Path | None:
         """The file of the subject's bones that is to be used as it is, if any of its rows names one."""
         return next((c.skeleton for c in self.of(subject) if c.skeleton is not None), None)
+
+    def poses3d(self, subject: str) -> dict[str, Path]:
+        """Clip to the poses that another system made of it."""
+        return {c.clip: c.pose3d for c in self.of(subject) if c.pose3d is not None}
 
     def camera_heights_m(self, subject: str) -> dict[str, float]:
         """Clip to the height of its camera above the floor, where it is known."""
@@ -193,7 +199,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
                 problems.append(f"{name}: expected a number from {low:g} to {high:g}, got {cells[name]!r}")
     paths = {
         name: Path(os.path.normpath(folder / cells[name]))
-        for name in ("video", "calibration", "skeleton", "truth")
+        for name in ("video", "calibration", "skeleton", "pose3d", "truth")
         if name in cells
     }
     for name, path in paths.items():
@@ -212,6 +218,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
         camera=cells.get("camera"),
         calibration=paths.get("calibration"),
         skeleton=paths.get("skeleton"),
+        pose3d=paths.get("pose3d"),
         truth=paths.get("truth"),
         **numbers,
     )

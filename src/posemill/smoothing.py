@@ -104,7 +104,13 @@ def smooth(
 
 
 def low_pass(
-    time: np.ndarray, points: np.ndarray, sigma: np.ndarray, observed: np.ndarray, *, cutoff_hz: float, max_gap_s: float
+    time: np.ndarray,
+    points: np.ndarray,
+    sigma: np.ndarray,
+    observed: np.ndarray,
+    *,
+    cutoff_hz: float | np.ndarray,
+    max_gap_s: float,
 ) -> np.ndarray:
     """Low-pass S series without lag; frames of larger sigma count less.
 
@@ -117,17 +123,23 @@ def low_pass(
         (S, T, D), NaN where not observed.
     sigma
         (S, T), only its ratios within a series matter.
+    cutoff_hz
+        One for all, or (S, T) of each frame.
 
     Returns
     -------
     (S, T, D), NaN where not observed; gaps up to ``max_gap_s`` are passed over.
     """
     dt = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-    usual = np.nanmedian(np.where(observed, sigma, np.nan), axis=-1, keepdims=True) if observed.any() else 1.0
+    # Series that nothing is observed of have no usual sigma, and need none.
+    some = np.where(observed.any(-1, keepdims=True), np.where(observed, sigma, np.nan), 1.0)
+    usual = np.nanmedian(some, axis=-1, keepdims=True) if observed.any() else 1.0
     with np.errstate(invalid="ignore"):
         relative = np.where(observed & (sigma > 0), sigma / usual, 1.0)
-    variance = np.clip(relative, 0.1, 10.0) ** 2 / dt
-    q = (2 * np.pi * cutoff_hz / _DUAL_PASS) ** 2
+    # The cutoff is the root of q over sigma: a frame of half the cutoff is one of four times the sigma.
+    highest = float(np.max(cutoff_hz))
+    variance = np.clip(relative, 0.1, 10.0) ** 2 / dt * np.broadcast_to(highest / cutoff_hz, relative.shape) ** 4
+    q = (2 * np.pi * highest / _DUAL_PASS) ** 2
     mean, _, _ = smooth(
         time,
         points[..., None, :],

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from scipy.spatial.transform import Rotation
 
-from posemill.merging.contacts import foot_contacts, hysteresis, speed
 from posemill.merging.merge import axis_sigma, merge
 from posemill.merging.options import MergeOptions
 from posemill.skeleton import bone_lengths
@@ -17,6 +15,7 @@ CAMERA = CAMERAS["cam1"]
 
 def merged(pose, root, *, scale=1.0, camera=CAMERA, temporal=True, time=None, sigma=0.02, **options):
     frames = len(pose)
+    options = {"joint_limits": False, "lock_feet": False} | options
     return merge(
         np.arange(frames) / 30 if time is None else time,
         pose,
@@ -63,7 +62,7 @@ def test_bones_are_constant_after_smoothing_noise():
 def test_smoothing_has_no_lag_and_hardly_changes_a_clean_walk():
     world, _, pose, root = truth(120)
     error = np.linalg.norm(merged(pose, root).joints - world, axis=-1)
-    assert error[15:-15].max() < 0.01 and error.max() < 0.03
+    assert error[15:-15].max() < 0.012 and error.max() < 0.03
 
 
 def test_without_a_world_the_frame_is_the_cameras():
@@ -108,53 +107,3 @@ def test_sigma_is_turned_into_the_frame():
     r = Rotation.from_euler("xyz", (0.3, 0.4, 0.5)).as_matrix()
     sigma = np.array([0.1, 0.2, 0.9])
     np.testing.assert_allclose(axis_sigma(sigma, r), np.sqrt(np.diag(r @ np.diag(sigma**2) @ r.T)))
-
-
-# ------------------------------------------------------------------------------------------ contacts
-
-
-def test_hysteresis_by_hand():
-    enter = np.array([0, 1, 0, 0, 0, 0, 1, 1], bool)
-    leave = np.array([0, 0, 0, 1, 0, 1, 0, 0], bool)
-    np.testing.assert_array_equal(hysteresis(enter, leave), [0, 1, 1, 0, 0, 0, 1, 1])
-    assert not hysteresis(np.zeros(3, bool), np.zeros(3, bool)).any()
-
-
-def test_speed_uses_the_time_stamps():
-    time = np.array([0, 0.1, 0.3, 0.4, 0.9])
-    points = time[:, None, None] * np.array([3.0, 0, 4])
-    np.testing.assert_allclose(speed(time, points), 5.0)
-
-
-@pytest.mark.parametrize("fps", [15, 30, 120])
-def test_a_stepping_foot_stands_where_it_stands(fps):
-    time = np.arange(int(3 * fps)) / fps
-    step = np.clip(time - 1, 0, 1)
-    foot = np.stack([0.7 * (1 - np.cos(np.pi * step)) / 2, 0 * time, 0.08 + 0.15 * np.sin(np.pi * step)], -1)
-    feet = np.stack([foot, np.broadcast_to((0, 0, 0.08), foot.shape)], 1)
-    contact = foot_contacts(time, feet, MergeOptions())
-    assert contact[:, 1].all()
-    expected = (time < 1) | (time > 2)
-    clear = np.abs(time - 1) > 0.2
-    clear &= np.abs(time - 2) > 0.2
-    np.testing.assert_array_equal(contact[clear, 0], expected[clear])
-
-
-def test_short_contacts_are_dropped_and_short_breaks_closed():
-    time = np.arange(90) / 30
-    foot = np.zeros((90, 1, 3))
-    foot[:, 0, 2] = 0.08
-    foot[40:42, 0, 2] = 0.25
-    assert foot_contacts(time, foot, MergeOptions(contact_gap_s=0.2)).all()
-    foot[:60, 0, 2] = 0.5
-    foot[30:32, 0, 2] = 0.08
-    contact = foot_contacts(time, foot, MergeOptions())
-    assert not contact[:60].any() and contact[62:].all()
-
-
-def test_a_foot_that_is_not_seen_does_not_stand():
-    foot = np.full((30, 2, 3), 0.08)
-    foot[10:20, 0] = np.nan
-    foot[:, 1] = np.nan
-    contact = foot_contacts(np.arange(30) / 30, foot, MergeOptions())
-    assert not contact[10:20, 0].any() and contact[:9, 0].all() and not contact[:, 1].any()

@@ -84,6 +84,11 @@ def pin_the_skeleton(p):
     p.configure("export: []", "export: []\nskeletons: {S1: pinned.h5}")
 
 
+def import_poses(p):
+    (p.folder / "other.trc").touch()
+    p.write_sheet(["S1|a|films/a.mp4|1.75|other.trc", "S1|b|films/b.mp4|1.75"], more="|pose3d")
+
+
 def change_filter(p):
     p.configure("export: []", "export: []\ngather: {max_gap_s: 0.1}")
 
@@ -140,6 +145,7 @@ def switch_containers_on(p):
         (change_height, SKELETON_ON),
         (change_camera_height, SKELETON_ON),
         (pin_the_skeleton, PLACE_ON),
+        (import_poses, LIFT_ON),
         (change_filter, GATHER_ON),
         (add_clip, {"detect": 1, **GATHER_ON}),
         (replace_video_with_older, {"detect": 1, **GATHER_ON}),

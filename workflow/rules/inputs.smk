@@ -109,8 +109,14 @@ def gather_fingerprint(wildcards):
     )
 
 
+def poses_of_others(wildcards):
+    return sorted({str(file) for file in CLIPS.poses3d(wildcards.subject).values()})
+
+
 def lift_fingerprint(wildcards):
-    return fingerprint("lift", wildcards.lifter)
+    files = {clip: str(file) for clip, file in CLIPS.poses3d(wildcards.subject).items()}
+    given = {"pose3d": files} if files else {}
+    return fingerprint("lift", wildcards.lifter, **given)
 
 
 def lifter_weights(wildcards):

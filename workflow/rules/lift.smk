@@ -2,6 +2,7 @@ rule lift:
     input:
         keypoints=f"{RESULTS}/{{subject}}/keypoints2d.{{detector}}.h5",
         weights=lifter_weights,
+        poses=poses_of_others,
     output:
         f"{RESULTS}/{{subject}}/lifted3d.{{detector}}.{{lifter}}.h5",
     log:
@@ -14,4 +15,4 @@ rule lift:
     params:
         stage=lift_fingerprint,
     shell:
-        "posemill lift {input.keypoints:q} --output {output:q} --stage {params.stage:q} 2> {log:q}"
+        "posemill lift {input.keypoints:q} --output {output:q} --stage - <<< {params.stage:q} 2> {log:q}"

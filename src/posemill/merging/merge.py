@@ -12,14 +12,13 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.merging.contacts import foot_contacts
+from posemill.merging.feet import SeenFeet, lock_feet
+from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
-from posemill.skeleton import JOINT_SETS, normalise_pose
-from posemill.smoothing import low_pass
+from posemill.merging.steady import path_sigma, smooth_motion
+from posemill.skeleton import normalise_pose
 
-__all__ = ["Merged", "axis_sigma", "merge", "smooth_pose"]
-
-_ANKLES = JOINT_SETS["h36m17"].indices(("left_ankle", "right_ankle"))
+__all__ = ["Merged", "axis_sigma", "merge"]
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,6 @@ class Merged:
     moved: PerJoint
 
 
-def smooth_pose(
-    time: Times, joints: Points3, sigma: PerJoint, lengths_m: np.ndarray, *, cutoff_hz: float, max_gap_s: float
-) -> Points3:
-    """Low-pass a root-relative pose (T, 17, 3) without lag and give it its bone lengths again; NaN stays NaN."""
-    known = np.isfinite(joints).all(-1)
-    smooth = low_pass(
-        time, joints.transpose(1, 0, 2), sigma.T, known.T, cutoff_hz=cutoff_hz, max_gap_s=max_gap_s
-    ).transpose(1, 0, 2)
-    return normalise_pose(smooth, lengths_m)
-
-
 def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
     return np.sqrt(sigma**2 @ (rotation**2).T)
@@ -79,6 +67,8 @@ def merge(
     *,
     temporal: bool,
     options: MergeOptions,
+    seen: SeenFeet | None = None,
+    shared_sigma: float = 0.0,
 ) -> Merged:
     """Merge one person of one clip.
 
@@ -93,28 +83,39 @@ def merge(
     lengths_m, scale
         The subject's bone lengths (16,), and metres per unit of the lifter.
     camera
-        With its place in the world, or None: then the result stays in the camera's frame.
+        With its place in the world, or None: then the result stays in the camera's frame, contacts are unknown, and no
+        foot is locked.
     temporal
-        False: stills; nothing is smoothed and contacts are unknown.
+        False: stills; nothing is smoothed or locked, and contacts are unknown.
+    seen
+        The feet in the image; None: they are judged by the placed pose alone.
+    shared_sigma
+        Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
+    lifted = joints_relative * scale + root_camera[:, None]
     pose = normalise_pose(joints_relative, lengths_m)
+    if options.joint_limits:
+        pose = bend_forwards(pose)
     sigma = joint_sigma * scale
+    path = path_sigma(root_camera, root_sigma, shared_sigma)
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
-        pose = smooth_pose(time, pose, spread, lengths_m, cutoff_hz=options.cutoff_hz, max_gap_s=options.max_gap_s)
+        pose = normalise_pose(smooth_motion(time, pose, spread, options), lengths_m)
+        spread = np.sqrt((path**2).mean(-1, keepdims=True))
+        root_camera = smooth_motion(time, root_camera[:, None], spread, options)[:, 0]
     joints_camera = pose + root_camera[:, None]
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
     hide = np.where(valid, 0.0, np.nan)
     joints_camera = joints_camera + hide[..., None]
-    root = root_camera + np.where(valid.any(-1), 0.0, np.nan)[:, None]
     spread = np.sqrt(sigma**2 + root_sigma[:, None] ** 2) + hide[..., None]
-    lifted = joints_relative * scale + root_camera[:, None]
-    moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     contact = np.zeros((len(time), 2), dtype=bool)
     joints = joints_camera
     if camera is not None and camera.R is not None:
-        joints, root = camera.camera_to_world(joints_camera), camera.camera_to_world(root)
+        joints = camera.camera_to_world(joints_camera)
         spread = axis_sigma(spread, camera.R.T)
-        if temporal:
-            contact = foot_contacts(time, joints[:, _ANKLES], options)
+        if temporal and len(time) > 1:
+            joints, contact = lock_feet(time, joints, sigma, path, lengths_m, camera, seen, options)
+            joints_camera = camera.world_to_camera(joints)
+    root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
+    moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)

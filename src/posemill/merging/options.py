@@ -8,19 +8,30 @@ __all__ = ["MergeOptions"]
 
 
 class MergeOptions(BaseModel):
-    """Options of the stage ``merge``. Speeds and heights of contacts are those of the ankles."""
+    """Options of the stage ``merge``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cutoff_hz: float | None = Field(
-        6.0, gt=0, description="Low-pass of the pose over time, without lag; null leaves it as lifted."
+        6.0, gt=0, description="Low-pass over time, without lag, of what moves fast; null smooths nothing."
+    )
+    still_cutoff_hz: float = Field(1.0, gt=0, description="Low-pass of what does not move.")
+    sigmas_s_per_hz: float = Field(
+        20.0,
+        gt=0,
+        description="The cutoff grows by 1 Hz for every so many sigmas per second of speed, up to cutoff_hz.",
     )
     max_gap_s: float = Field(0.5, ge=0, description="The low-pass does not reach over longer gaps of a joint.")
-    contact_enter_m_s: float = Field(0.25, gt=0, description="A foot slower than this, and low, comes to stand.")
-    contact_leave_m_s: float = Field(0.5, gt=0, description="A foot faster than this stands no more.")
-    contact_enter_m: float = Field(0.05, gt=0, description="Height over the foot's lowest at which it comes to stand.")
-    contact_leave_m: float = Field(
-        0.10, gt=0, description="Height over the foot's lowest from which it stands no more."
+    joint_limits: bool = Field(True, description="Knees and elbows do not bend backwards.")
+    contact_rest_m_s: float = Field(
+        0.15, gt=0, description="Speed across the line of sight that the keypoints of a resting foot seem to have."
     )
-    contact_min_s: float = Field(0.1, ge=0, description="Shorter contacts are dropped.")
-    contact_gap_s: float = Field(0.07, ge=0, description="Shorter breaks of a contact are closed.")
+    contact_changes_hz: float = Field(
+        3.0, gt=0, description="How often a foot changes between heel, flat, toe and swing, per second."
+    )
+    lock_feet: bool = Field(True, description="In the world, feet that stand do not move; legs reach for them.")
+    correct_root: bool = Field(True, description="With lock_feet: the root follows the standing feet, by its sigma.")
+    use_floor: bool = Field(
+        True,
+        description="With lock_feet: feet stand on the world's floor z = 0, unless clearly above it; none is below.",
+    )

@@ -113,7 +113,14 @@ def observe(seen: Artifact, lifted: Artifact) -> dict[str, dict[str, Observed]]:
     return {
         name: {
             track: _one(
-                clip, clip.tracks[track], seen.clips[name], seen.clips[name].tracks[track], seen, body, ray_blind
+                clip,
+                clip.tracks[track],
+                seen.clips[name],
+                seen.clips[name].tracks[track],
+                seen,
+                body,
+                # What another system answered is no matter of the lifter's.
+                bool(clip.attrs.get("ray_blind", ray_blind)),
             )
             for track in clip.tracks
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, only_joints, read, write
+from posemill.merging.feet import SeenFeet, soles_of
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.placement.ray import root_rays, turned_to_ray
@@ -39,7 +40,7 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     paths = {"keypoints2d": keypoints2d, "lifted3d": lifted3d, "placed3d": placed3d}
     seen, lifted, placed = (read(path, schema) for schema, path in paths.items())
     _check_same(seen, lifted, placed, paths)
-    lifted = only_joints(lifted, "h36m17")
+    body = only_joints(lifted, "h36m17")
     result = Artifact(
         "merged3d",
         placed.subject,
@@ -49,15 +50,17 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     )
     lengths_m = placed.arrays["bone_lengths"].astype(np.float64)
     scale = float(placed.arrays["scale"])
+    scale_sigma = float(placed.arrays["scale_sigma"])
     ray_blind = bool(lifted.attrs.get("ray_blind", False))
     for name, clip in placed.clips.items():
         if clip.status == "failed":
             result.clips[name] = clip
             continue
-        pose = lifted.clips[name]
-        if ray_blind:
-            pose = _turned(pose, seen.clips[name], seen.joint_set)
-        result.clips[name] = _merge_clip(pose, clip, lengths_m, scale, options)
+        pose, feet = body.clips[name], lifted.clips[name]
+        if bool(pose.attrs.get("ray_blind", ray_blind)):
+            pose, feet = (_turned(c, seen.clips[name], seen.joint_set) for c in (pose, feet))
+        evidence = _feet(feet, lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
+        result.clips[name] = _merge_clip(pose, clip, evidence, lengths_m, (scale, scale_sigma), options)
     write(output, result)
 
 
@@ -75,7 +78,28 @@ def _turned(lifted: Clip, seen: Clip, joint_set: str) -> Clip:
     return replace(lifted, tracks=tracks)
 
 
-def _merge_clip(lifted: Clip, placed: Clip, lengths_m: np.ndarray, scale: float, options: MergeOptions) -> Clip:
+def _feet(
+    lifted: Clip, joint_set: str, seen: Clip, seen_joints: str, scale: float, options: MergeOptions
+) -> dict[str, SeenFeet]:
+    """Per track, the feet in the image, and the soles where the lifter knows them."""
+    feet = {}
+    for name, track in lifted.tracks.items():
+        joints = track.arrays["joints_relative"].astype(np.float64) * scale
+        soles = soles_of(lifted.time, joints, joint_set, options if lifted.temporal else None)
+        image = seen.tracks[name].arrays
+        keypoints, sigma = (image[key].astype(np.float64) for key in ("keypoints", "sigma"))
+        feet[name] = SeenFeet(keypoints, sigma, image["valid"], seen_joints, soles)
+    return feet
+
+
+def _merge_clip(
+    lifted: Clip,
+    placed: Clip,
+    feet: dict[str, SeenFeet],
+    lengths_m: np.ndarray,
+    scale: tuple[float, float],
+    options: MergeOptions,
+) -> Clip:
     frame = frame_of(placed.attrs["world_source"])
     tracks = {}
     for name, track in placed.tracks.items():
@@ -87,13 +111,16 @@ def _merge_clip(lifted: Clip, placed: Clip, lengths_m: np.ndarray, scale: float,
             track.arrays["root_camera"].astype(np.float64),
             track.arrays["root_sigma"].astype(np.float64),
             lengths_m,
-            scale,
+            scale[0],
             placed.camera if frame == "world" else None,
             temporal=placed.temporal,
             options=options,
+            seen=feet[name],
+            shared_sigma=float(np.hypot(scale[1], placed.camera.focal_sigma if placed.camera else 0.0)),
         )
         tracks[name] = Track({key: getattr(merged, key) for key in merged.__dataclass_fields__}, track.attrs)
-    contact = "ankle_hysteresis" if frame == "world" and placed.temporal else "none"
+    contact = "feet_at_rest" if frame == "world" and placed.temporal else "none"
+    locked = contact != "none" and options.lock_feet
     return Clip(
         fps=placed.fps,
         temporal=placed.temporal,
@@ -101,7 +128,7 @@ def _merge_clip(lifted: Clip, placed: Clip, lengths_m: np.ndarray, scale: float,
         time=placed.time,
         camera=placed.camera,
         tracks=tracks,
-        attrs={**placed.attrs, "frame": frame, "contact_source": contact},
+        attrs={**placed.attrs, "frame": frame, "contact_source": contact, "feet_locked": locked},
     )
 
 

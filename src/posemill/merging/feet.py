@@ -1,0 +1,249 @@
+"""Feet in the world: when they stand, and a body whose standing feet hold still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemill.arrays import Flags, Points2, Points3, Times, Vector3
+from posemill.camera import Camera
+from posemill.geometry import rotation_between
+from posemill.merging.contacts import SWING, foot_states, image_speeds
+from posemill.merging.legs import forward_of, reach
+from posemill.merging.options import MergeOptions
+from posemill.merging.planting import Evidence, plant
+from posemill.placement.skeleton_scale import stature
+from posemill.skeleton import JOINT_SETS, joint_set
+from posemill.smoothing import bridged, low_pass
+
+__all__ = ["SeenFeet", "lock_feet", "soles_of"]
+
+_SET = JOINT_SETS["h36m17"]
+_HIPS, _KNEES, _ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
+# Heights over the floor in shares of stature. The ankle's joint centre is at 0.039 by Drillis and Contini, the joint
+# that detectors and motion capture call ankle a little higher.
+_ANKLE, _SOLE, _LOWEST = 0.045, 0.02, 0.039
+# A leg is not stretched further than this, unless the pose has it straighter already.
+_STRETCH = 0.99
+# A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
+_POSE_REST = 5 / 3
+_LEAST_SIGMA_M = 0.005
+# An error of the root's depth raises or sinks the feet by less than this.
+_NEAR_FLOOR_M = 0.25
+
+
+@dataclass(frozen=True)
+class SeenFeet:
+    """Feet of one person in the image, and what of them is known in 3D beyond the ankles.
+
+    Attributes
+    ----------
+    keypoints, sigma_px, valid
+        (T, J, 2) and (T, J) px, and (T, J) flags.
+    joints_of
+        Joint set of the keypoints.
+    soles
+        (T, 2, 2, 3) m: heel and big toe of the left and the right foot, relative to the ankle, camera axes; NaN where
+        the lifter does not know them.
+    """
+
+    keypoints: Points2
+    sigma_px: np.ndarray
+    valid: Flags
+    joints_of: str
+    soles: np.ndarray
+
+
+def soles_of(time: Times, joints: Points3, joints_of: str, options: MergeOptions | None) -> np.ndarray:
+    """Heel and big toe relative to the ankle, (T, 2, 2, 3) in the unit of ``joints``; NaN where unknown.
+
+    Parameters
+    ----------
+    joints
+        (T, J, 3), any frame.
+    joints_of
+        Their joint set.
+    options
+        For smoothing over time; None for stills.
+    """
+    names = joint_set(joints_of)
+    out = np.full((len(joints), 2, 2, 3), np.nan)
+    for foot, side in enumerate(("left", "right")):
+        for part, name in enumerate(("heel", "big_toe")):
+            if f"{side}_{name}" in names.joints:
+                ankle, sole = names.index(f"{side}_ankle"), names.index(f"{side}_{name}")
+                out[:, foot, part] = joints[:, sole] - joints[:, ankle]
+    if options is None or options.cutoff_hz is None or len(time) < 2:
+        return out
+    series = out.reshape(len(time), 4, 3).transpose(1, 0, 2)
+    known = np.isfinite(series).all(-1)
+    if not known.any():
+        return out
+    cutoff, gap = options.cutoff_hz, options.max_gap_s
+    smooth = low_pass(time, series, np.ones(known.shape), known, cutoff_hz=cutoff, max_gap_s=gap)
+    return smooth.transpose(1, 0, 2).reshape(out.shape)
+
+
+def lock_feet(
+    time: Times,
+    joints: Points3,
+    joint_sigma: Vector3,
+    root_sigma: Vector3,
+    lengths_m: np.ndarray,
+    camera: Camera,
+    seen: SeenFeet | None,
+    options: MergeOptions,
+) -> tuple[Points3, Flags]:
+    """Find the contacts of one person, and hold the feet that stand.
+
+    Parameters
+    ----------
+    joints
+        (T, 17, 3) m, world; NaN where unknown.
+    joint_sigma, root_sigma
+        (T, 17, 3) m, camera axes, relative to the root, and (T, 3) m of :func:`posemill.merging.steady.path_sigma`.
+    lengths_m
+        (16,) the bones of ``joints``.
+    camera
+        With its place in the world.
+
+    Returns
+    -------
+    joints, contact
+        (T, 17, 3) m with the same bone lengths, and (T, 2) flags of the left and the right foot.
+    """
+    states = _states(time, joints, camera, seen, options)
+    known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *_ANKLES]]).all((-1, -2))
+    states[~known] = SWING
+    contact = states != SWING
+    if not options.lock_feet or not contact.any():
+        return joints, contact
+    out = joints.copy()
+    for run in _runs(time, known, options.max_gap_s):
+        out[run] = _locked(time, joints, joint_sigma, root_sigma, lengths_m, camera, seen, states, run, options)
+    return out, contact
+
+
+def _states(time: Times, joints: Points3, camera: Camera, seen: SeenFeet | None, options: MergeOptions) -> np.ndarray:
+    in_camera = camera.world_to_camera(joints)
+    ankles = in_camera[:, _ANKLES]
+    pose = _with_soles(in_camera, seen)
+    projected = camera.project(pose)
+    flags = np.isfinite(projected).all(-1)
+    speeds = image_speeds(time, projected, flags, "posemill21", camera, ankles[..., 2])
+    evidence = [(speeds, options.contact_rest_m_s * _POSE_REST)]
+    if seen is not None:
+        depth = np.where(
+            np.isfinite(ankles[..., 2]), ankles[..., 2], np.nanmedian(ankles[..., 2]) if flags.any() else 1
+        )
+        speeds = image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth)
+        evidence.append((speeds, options.contact_rest_m_s))
+    return foot_states(time, tuple(evidence), joints[:, _ANKLES, 2], options)
+
+
+def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
+    """posemill21 from h36m17 (T, 17, 3) in camera axes, with the soles that are known."""
+    names = joint_set("posemill21")
+    out = np.full((len(joints), len(names), 3), np.nan)
+    out[:, : len(_SET)] = joints
+    if seen is not None:
+        for foot, side in enumerate(("left", "right")):
+            for part, name in enumerate(("heel", "big_toe")):
+                out[:, names.index(f"{side}_{name}")] = joints[:, _ANKLES[foot]] + seen.soles[:, foot, part]
+    return out
+
+
+def _runs(time: Times, known: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
+    """Frames that are known, in pieces between gaps that are too long to say anything over them."""
+    frames = np.flatnonzero(known)
+    inside = bridged(time, known, max_gap_s)
+    starts = [k for k in range(1, len(frames)) if not inside[frames[k - 1] : frames[k]].all()]
+    return [run for run in np.split(frames, starts) if len(run)]
+
+
+def _locked(
+    time: Times,
+    joints: Points3,
+    joint_sigma: Vector3,
+    root_sigma: Vector3,
+    lengths_m: np.ndarray,
+    camera: Camera,
+    seen: SeenFeet | None,
+    states: np.ndarray,
+    run: np.ndarray,
+    options: MergeOptions,
+) -> Points3:
+    """Joints of the frames ``run``, corrected."""
+    assert camera.R is not None
+    world = joints[run]
+    hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, _ANKLES]
+    height = float(stature(lengths_m))
+    bones = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
+    leg = np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1))
+    soles, rays, ray_sigma = _seen_of(world, camera, seen, run)
+    evidence = Evidence(
+        time[run],
+        world[:, 0],
+        hips,
+        ankles,
+        states[run],
+        soles,
+        _sight(world[:, 0], camera),
+        _sight(ankles, camera),
+        root_sigma[run],
+        np.maximum(joint_sigma[run][:, _ANKLES], _LEAST_SIGMA_M),
+        rays,
+        ray_sigma,
+        leg,
+        _ANKLE * height,
+        _SOLE * height,
+        _LOWEST * height,
+    )
+    floor = options.use_floor and _on_floor(ankles[..., 2] - _ANKLE * height, states[run])
+    found = plant(evidence, root=options.correct_root, floor=floor)
+    out = world + found.root[:, None]
+    target = out[:, _ANKLES] + found.ankles
+    if floor:
+        target[..., 2] = np.maximum(target[..., 2], _LOWEST * height)
+    way = target - out[:, _HIPS]
+    far = np.linalg.norm(way, axis=-1)
+    target = out[:, _HIPS] + way * np.minimum(1.0, leg / np.maximum(far, 1e-9))[..., None]
+    forward = np.broadcast_to(forward_of(out, "hip")[:, None], target.shape)
+    out[:, _KNEES], out[:, _ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, _ANKLES], target, forward)
+    return out
+
+
+def _seen_of(
+    world: Points3, camera: Camera, seen: SeenFeet | None, run: np.ndarray
+) -> tuple[np.ndarray, Vector3, np.ndarray]:
+    """Soles in the world's axes, points on the ankles' rays at the ankles' depths, and the sigma across them in m."""
+    assert camera.R is not None
+    frames = len(run)
+    rays, sigma = np.full((frames, 2, 3), np.nan), np.full((frames, 2), np.nan)
+    if seen is None:
+        return np.full((frames, 2, 2, 3), np.nan), rays, sigma
+    names = joint_set(seen.joints_of)
+    depth = camera.world_to_camera(world[:, _ANKLES])[..., 2]
+    for foot, side in enumerate(("left", "right")):
+        if f"{side}_ankle" not in names.joints:
+            continue
+        joint = names.index(f"{side}_ankle")
+        plane = camera.normalise(np.where(seen.valid[run, joint, None], seen.keypoints[run, joint], np.nan))
+        points = np.concatenate([plane, np.ones((frames, 1))], -1) * depth[:, foot, None]
+        rays[:, foot] = camera.camera_to_world(points)
+        sigma[:, foot] = seen.sigma_px[run, joint] * depth[:, foot] / camera.focal_px
+    return seen.soles[run] @ camera.R, rays, sigma
+
+
+def _sight(points: Vector3, camera: Camera) -> np.ndarray:
+    """Camera axes turned to look at points (..., 3): columns (..., 3, 3) in the world, the third along the sight."""
+    assert camera.R is not None
+    line = (points - camera.centre) @ camera.R.T
+    return camera.R.T @ rotation_between(np.array([0.0, 0, 1]), line)
+
+
+def _on_floor(over: np.ndarray, states: np.ndarray) -> bool:
+    """Whether most standing feet, ``over`` (T, 2) m over it, are near z = 0: else that is not the floor they are on."""
+    standing = over[states != SWING]
+    return bool(len(standing)) and float(np.mean(np.abs(standing) < _NEAR_FLOOR_M)) > 0.5

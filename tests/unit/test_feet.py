@@ -1,0 +1,159 @@
+"""Feet that stand: contacts, the root that follows them and legs that reach, on the demo's true motion with errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from posemill.formats.artifact import read
+from posemill.merging import planting
+from posemill.merging.feet import SeenFeet, lock_feet, soles_of
+from posemill.merging.options import MergeOptions
+from posemill.metrics.feet import contact_score, joint_foot_sliding, pair_contacts
+from posemill.skeleton import JOINT_SETS, bone_lengths
+
+DEMO = Path(__file__).parents[2] / "resources/demo/S9/truth.h5"
+SET = JOINT_SETS["h36m17"]
+ANKLES = SET.indices(("left_ankle", "right_ankle"))
+
+
+class Walk:
+    """The demo's walk: 7 s at 30 Hz, its joints in the world, what its camera sees, and its contacts."""
+
+    def __init__(self, clip: str = "walk_and_turn_cam1") -> None:
+        truth = read(DEMO, "truth3d")
+        found = truth.clips[clip]
+        arrays = next(iter(found.tracks.values())).arrays
+        assert found.camera is not None
+        self.time, self.camera = found.time, found.camera
+        self.joints = arrays["joints"][:, :17].astype(np.float64)
+        self.lengths = np.median(bone_lengths(self.joints), axis=0)
+        in_camera = arrays["joints_camera"].astype(np.float64)
+        soles = soles_of(self.time, in_camera, truth.joint_set, None)
+        keypoints = arrays["keypoints"].astype(np.float64)
+        shape = keypoints.shape[:2]
+        self.seen = SeenFeet(keypoints, np.full(shape, 1.0), np.ones(shape, dtype=bool), truth.joint_set, soles)
+        self.contact = arrays["contact"].reshape(-1, 2, 2).any(-1)
+        self.flat = arrays["contact"].reshape(-1, 2, 2).all(-1)
+
+    def lock(self, joints: np.ndarray, **options):
+        sigma = np.tile([0.02, 0.02, 0.05], (len(joints), 17, 1))
+        path = np.tile([0.01, 0.01, 0.06], (len(joints), 1))
+        seen = options.pop("seen", self.seen)
+        chosen = MergeOptions(**options)
+        return lock_feet(self.time[: len(joints)], joints, sigma, path, self.lengths, self.camera, seen, chosen)
+
+    def sliding(self, joints: np.ndarray) -> float:
+        """Mean speed of the ankles while the true foot is flat, m/s."""
+        slide = joint_foot_sliding(joints[:, ANKLES], pair_contacts(self.flat), time_s=self.time)
+        return float(np.nanmean(slide))
+
+    def drifting(self) -> np.ndarray:
+        """The true joints on a root whose depth is wrong by 6 cm, back and forth in 2 s."""
+        away = self.joints[:, 0] - self.camera.centre
+        away /= np.linalg.norm(away, axis=-1, keepdims=True)
+        return self.joints + (0.06 * np.sin(np.pi * self.time)[:, None] * away)[:, None]
+
+
+@pytest.fixture(scope="module")
+def walk() -> Walk:
+    return Walk()
+
+
+def errors(joints: np.ndarray, walk: Walk) -> float:
+    return float(np.linalg.norm(joints[:, 0] - walk.joints[:, 0], axis=-1).mean())
+
+
+def test_contacts_of_a_walk_are_found(walk):
+    for given in (walk.joints, walk.drifting()):
+        score = contact_score(walk.lock(given)[1], walk.contact)
+        assert (score.f1 > 0.95).all()
+    without = contact_score(walk.lock(walk.joints, seen=None)[1], walk.contact)
+    assert (without.f1 > 0.85).all()
+
+
+def test_a_true_walk_hardly_changes(walk):
+    locked, _ = walk.lock(walk.joints)
+    moved = np.linalg.norm(locked - walk.joints, axis=-1)
+    assert moved.mean() < 0.015 and np.quantile(moved, 0.95) < 0.03
+
+
+def test_a_root_that_drifts_is_brought_back_and_feet_hold_still(walk):
+    drifting = walk.drifting()
+    locked, _ = walk.lock(drifting)
+    assert walk.sliding(locked) < 0.3 * walk.sliding(drifting)
+    assert errors(locked, walk) < 0.6 * errors(drifting, walk)
+
+
+def test_without_the_root_the_legs_alone_hold_the_feet(walk):
+    drifting = walk.drifting()
+    locked, _ = walk.lock(drifting, correct_root=False)
+    np.testing.assert_allclose(locked[:, 0], drifting[:, 0], atol=1e-9)
+    assert walk.sliding(locked) < 0.3 * walk.sliding(drifting)
+    upper = [SET.index(j) for j in ("pelvis", "thorax", "head_top", "left_wrist", "right_hip")]
+    np.testing.assert_allclose(locked[:, upper], drifting[:, upper], atol=1e-9)
+
+
+def test_bones_keep_their_lengths_and_legs_are_not_overstretched(walk):
+    drifting = walk.drifting()
+    locked, _ = walk.lock(drifting)
+    np.testing.assert_allclose(bone_lengths(locked), bone_lengths(drifting), atol=1e-9)
+    for side in ("left", "right"):
+        hip, knee, ankle = (locked[:, SET.index(f"{side}_{j}")] for j in ("hip", "knee", "ankle"))
+        before = drifting[:, SET.index(f"{side}_ankle")] - drifting[:, SET.index(f"{side}_hip")]
+        bones = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
+        allowed = np.maximum(0.99 * bones, np.linalg.norm(before, axis=-1))
+        assert (np.linalg.norm(ankle - hip, axis=-1) <= allowed + 1e-9).all()
+
+
+def test_the_floor_is_not_pierced_unless_it_is_not_the_floor(walk):
+    sunk = walk.joints - (0, 0, 0.05)
+    lowest = 0.039 * 1.6
+    assert walk.lock(sunk)[0][:, ANKLES, 2].min() > lowest
+    assert walk.lock(sunk, use_floor=False)[0][:, ANKLES, 2].min() < 0.05
+    # A calibration whose z = 0 is a table: nobody is pulled up to it.
+    camera = walk.camera
+    table = replace(camera, t=camera.t + camera.R @ np.array([0, 0, 1.0]))
+    elsewhere = Walk()
+    elsewhere.camera, elsewhere.joints = table, walk.joints - (0, 0, 1.0)
+    locked, contact = elsewhere.lock(elsewhere.joints)
+    assert np.abs(locked - elsewhere.joints).mean() < 0.01 and contact.any()
+
+
+def test_off_means_off(walk):
+    locked, contact = walk.lock(walk.drifting(), lock_feet=False)
+    np.testing.assert_array_equal(locked, walk.drifting())
+    assert contact.any()
+
+
+def test_gaps_stay_gaps_and_the_rest_is_held(walk):
+    joints = walk.drifting()
+    joints[50:60] = np.nan
+    joints[100:140] = np.nan
+    joints[170, SET.index("left_ankle")] = np.nan
+    locked, contact = walk.lock(joints)
+    np.testing.assert_array_equal(np.isnan(locked), np.isnan(joints))
+    assert not contact[50:60].any() and not contact[100:140].any()
+    assert walk.sliding(locked) < 0.35 * walk.sliding(joints)
+    nothing = np.full_like(joints, np.nan)
+    locked, contact = walk.lock(nothing)
+    assert np.isnan(locked).all() and not contact.any()
+
+
+@pytest.mark.parametrize("frames", [2, 3, 5])
+def test_short_clips(walk, frames):
+    locked, contact = walk.lock(walk.joints[:frames], seen=None)
+    assert np.isfinite(locked).all() and contact.shape == (frames, 2)
+
+
+def test_long_clips_are_solved_in_windows_without_a_seam(walk, monkeypatch):
+    whole, _ = walk.lock(walk.drifting())
+    monkeypatch.setattr(planting, "_WINDOW", 100)
+    monkeypatch.setattr(planting, "_OVERLAP", 50)
+    parts, _ = walk.lock(walk.drifting())
+    assert np.abs(parts - whole).max() < 0.02
+    jump = np.linalg.norm(np.diff(parts - whole, axis=0), axis=-1)
+    assert jump.max() < 0.004
