@@ -103,6 +103,8 @@ def test_without_calibration_it_stays_in_the_camera(tmp_path):
     track = clip.tracks["p1"].arrays
     joints = CAMERAS["cam1"].world_to_camera(walker(FRAMES)[1])
     assert (clip.attrs["frame"], clip.attrs["world_source"], clip.attrs["contact_source"]) == ("camera", "none", "none")
+    # The walker hovers: no foot of it ever rests.
+    assert "resting foot" in clip.attrs["world_reason"]
     np.testing.assert_allclose(track["joints"], joints, atol=2e-5)
     np.testing.assert_array_equal(track["joints"], track["joints_camera"])
     assert not track["contact"].any()

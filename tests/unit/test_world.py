@@ -96,7 +96,7 @@ def lying(joints: np.ndarray) -> np.ndarray:
         (lambda time, joints: (time, np.tile(joints[:, :1], (1, 21, 1))), "nobody stands upright"),
         (lambda time, joints: (time, crouched(joints)), "nobody stands upright"),
         (lambda time, joints: (time, lying(joints)), "lying"),
-        (lambda time, joints: (time, joints + (2.0 * time)[:, None, None] * [1.0, 0, 0]), "no foot is seen to stand"),
+        (lambda time, joints: (time, joints + (2.0 * time)[:, None, None] * [1.0, 0, 0]), "on a resting foot"),
     ],
 )
 def test_thin_evidence_gives_a_reason_and_no_floor(change, reason):

@@ -82,7 +82,7 @@ def fit_floor(evidence: Sequence[Evidence], *, focal_sigma: float = 0.0, max_sig
     votes = [e for e in evidence if e.upright_s >= _UPRIGHT_S and e.agreeing >= _AGREEING]
     if not votes:
         longest = max((e.upright_s for e in evidence), default=0.0)
-        return f"nobody stands upright for {_UPRIGHT_S:g} s: {longest:.1f} s of frames agree on a direction"
+        return f"nobody stands upright on a resting foot for {_UPRIGHT_S:g} s; {longest:.1f} s agree on a direction"
     up = unit(np.sum([e.up for e in votes], axis=0))
     doubt = _not_a_camera(up)
     if doubt:

@@ -3,8 +3,8 @@
 All of it is in the axes of a camera that does not move.
 
 Up
-    A body that stands or walks has its centre of mass over its soles, or it would fall; the mean over a walk takes out
-    what a single step leans. The thorax is over the soles, too. Up is the mean of the two directions over upright
+    A body that stands or walks has its centre of mass over the soles that stand, or it would fall; the mean over a walk
+    takes out what a single step leans. The thorax is over them, too. Up is the mean of the two directions over upright
     frames: one leg nearly straight, the trunk in line with it.
 Floor
     A foot stands where its sole is slow across the line of sight and no higher than the other one. Speed along the line
@@ -85,10 +85,16 @@ def look(time: Times, joints: Points3, joints_of: str, stature_m: float) -> Evid
     names = joint_set(joints_of)
     step_s = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
     soles, above = _soles(joints, names, stature_m)
-    up, upright, agreeing = _up(joints, soles.mean(1), names)
+    upright = _upright(joints, names)
+    # Which foot is lower than the other is asked of a rough up, from both feet.
+    rough, _, _ = _up(joints, soles.mean(1), names, upright)
     nothing = Spots(np.zeros((0, 3)), np.zeros(0))
-    spots = nothing if np.isnan(up).any() or len(time) < 2 else _spots(time, step_s, soles, above, up)
-    return Evidence(up, upright * step_s, agreeing, spots)
+    if np.isnan(rough).any() or len(time) < 2:
+        return Evidence(rough, 0.0, 0.0, nothing)
+    stands = _stands(time, soles, rough)
+    up, count, agreeing = _up(joints, _support(soles, stands), names, upright & stands.any(-1))
+    spots = nothing if np.isnan(up).any() else _spots(time, step_s, soles, above, _stands(time, soles, up))
+    return Evidence(up, count * step_s, agreeing, spots)
 
 
 def lateral_speed(time: Times, points: Points3) -> np.ndarray:
@@ -111,20 +117,26 @@ def _soles(joints: Points3, names: JointSet, stature_m: float) -> tuple[np.ndarr
     return ankles + _SOLE_AHEAD * stature_m * ahead[:, None], _ANKLE_HEIGHT * stature_m
 
 
-def _up(joints: Points3, support: Vector3, names: JointSet) -> tuple[np.ndarray, int, float]:
-    """Up (3,), the number of frames that agree on it, and their share of the upright frames."""
-    upright = _upright(joints, names)
+def _up(joints: Points3, support: Vector3, names: JointSet, frames: Flags) -> tuple[np.ndarray, int, float]:
+    """Up (3,) of bodies over their ``support`` (T, 3), the number of frames that agree on it, and their share."""
     unknown = np.full(3, np.nan)
-    if not upright.any():
+    if not frames.any():
         return unknown, 0, 0.0
-    balance = (np.einsum("j,tjd->td", _masses(names), joints) - support)[upright]
-    trunk = (joints[:, names.index("thorax")] - support)[upright]
+    balance = (np.einsum("j,tjd->td", _masses(names), joints) - support)[frames]
+    trunk = (joints[:, names.index("thorax")] - support)[frames]
     each = unit(unit(balance) + unit(trunk))
     middle = unit(np.median(each, axis=0))
     agree = each @ middle > np.cos(np.radians(_AGREE_DEG))
     if not agree.any():
         return unknown, 0, 0.0
     return unit(unit(balance[agree].mean(0)) + unit(trunk[agree].mean(0))), int(agree.sum()), float(agree.mean())
+
+
+def _support(soles: Points3, stands: Flags) -> Vector3:
+    """Middle (T, 3) of the soles that stand; NaN where none does."""
+    weight = stands[..., None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(weight, soles, 0.0).sum(1) / weight.sum(1)
 
 
 def _upright(joints: Points3, names: JointSet) -> Flags:
@@ -164,11 +176,15 @@ def _masses(names: JointSet) -> np.ndarray:
     return out
 
 
-def _spots(time: Times, step_s: float, soles: Points3, above_m: float, up: np.ndarray) -> Spots:
+def _stands(time: Times, soles: Points3, up: np.ndarray) -> Flags:
+    """Frames (T, 2) in which a sole is slow across the line of sight and no higher than the other."""
     height = soles @ up
     with np.errstate(invalid="ignore"):
         lowest = np.fmin(height[:, :1], height[:, 1:])
-        stands = (lateral_speed(time, soles) < _SLOW_M_S) & (height <= lowest + _LOWEST_M)
+        return (lateral_speed(time, soles) < _SLOW_M_S) & (height <= lowest + _LOWEST_M)
+
+
+def _spots(time: Times, step_s: float, soles: Points3, above_m: float, stands: Flags) -> Spots:
     points = [
         np.median(soles[run, foot], axis=0)
         for foot in range(2)

@@ -26,8 +26,6 @@ __all__ = ["Measured", "Scale", "find_floors", "fused", "measure"]
 Tracks = Mapping[str, Observed]
 # How far apart, in their sigma, the floors of one camera's clips may be before it must have been moved.
 _MOVED = 3.0
-# Share of the variance of scale by the camera's height that all cameras before one person have in common.
-_ALIKE = 0.5
 
 
 class Scale(NamedTuple):
@@ -127,11 +125,10 @@ def _from_cameras(
             out.setdefault(cameras.get(name, name), scale)
     if not out:
         return []
-    best = fused(list(out.values()))
-    # Part of what a camera errs by is the person, before all cameras alike: how the feet stand, how far one leans.
-    weight = 1 / np.array([s.sigma for s in out.values()]) ** 2
-    alike = float((weight * [s.sigma for s in out.values()]).sum() / weight.sum())
-    return [best._replace(sigma=float(np.sqrt((1 - _ALIKE) * best.sigma**2 + _ALIKE * alike**2)))]
+    # What a camera errs by is mostly the person, before all cameras alike: how the feet stand, how far one leans. So
+    # several cameras say no more than one of them does, on average.
+    sigma = np.array([s.sigma for s in out.values()])
+    return [fused(list(out.values()))._replace(sigma=float((1 / sigma).sum() / (1 / sigma**2).sum()))]
 
 
 def find_floors(
