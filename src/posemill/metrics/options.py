@@ -44,7 +44,7 @@ class Gates(BaseModel):
     reprojection_p95_percent: Gate = _gate(8, 25, "Its 95th percentile, % of the person's height.")
     bone_length_percent: Gate = _gate(3, 15, "Change of the worst bone's length over time, %.")
     asymmetry_percent: Gate = _gate(5, 20, "Difference between left and right of the worst bone, %.")
-    moved_mm: Gate = _gate(40, None, "By how much merging moved joints, mm.")
+    moved_mm: Gate = _gate(90, None, "By how much merging moved joints, mm.")
     acceleration_m_s2: Gate = _gate(32, 80, "Acceleration of joints relative to the pelvis, m/s^2.")
     jerk_m_s3: Gate = _gate(800, 2000, "Jerk of joints relative to the pelvis, m/s^3.")
     root_acceleration_m_s2: Gate = _gate(20, 60, "Acceleration of the pelvis, m/s^2.")
