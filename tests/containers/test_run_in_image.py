@@ -30,7 +30,7 @@ def in_image(posemill_sif, tmp_path_factory) -> Clone:
     def run(folder: Path) -> None:
         ran, text = clone(folder, posemill_sif).snakemake(*USERS_LINE)
         assert ran == {"detect": 6, "gather": 1, "lift": 1, "skeleton": 1, "place": 1, "merge": 1, "publish": 1}
-        assert text.count("Activating singularity image") == 11
+        assert text.count("Activating singularity image") == 12
 
     return Clone(once(tmp_path_factory, "in_image", run))
 
@@ -208,6 +208,6 @@ def test_data_weights_and_results_elsewhere(posemill_sif, tmp_path, far_away):
     results = far_away / "results"
     poses = results / "S9/poses3d.h5"
     ran, said = made.snakemake("--cores", "8", "--use-singularity", "--config", f"results={results}", "--", str(poses))
-    assert ran["detect"] == 1 and said.count("Activating singularity image") == 6
+    assert ran["detect"] == 1 and said.count("Activating singularity image") == 7
     (clip,) = artifact.read(poses, "merged3d").clips.values()
     assert clip.status == "ok" and clip.attrs["frame"] == "world"
