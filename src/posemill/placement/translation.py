@@ -80,57 +80,26 @@ def root_trajectory(
     out = Trajectory(np.empty((frames, 3)), np.empty((frames, 3)), np.empty(frames, dtype=bool))
     step = float(np.median(np.diff(time))) if temporal and frames > 1 else 1.0
     margin = _MEMORY + (int(np.ceil(options.max_gap_s / step)) + 1 if temporal else 0)
+    pick = JOINT_SETS["h36m17"].indices(LIMBS) if options.joints == "limbs" else np.arange(joints.shape[1])
     # A long clip goes through in parts, so that memory stays flat; they overlap by more than the smoother remembers.
     for start in range(0, frames, _PART):
         stop = min(start + _PART, frames)
         part = slice(max(start - margin, 0), min(stop + margin, frames))
         core = slice(start - part.start, stop - part.start)
-        found = _part(
-            time[part],
-            joints[part],
-            pose_sigma[part],
-            keypoints[part],
-            keypoint_sigma_px[part],
-            valid[part],
-            camera,
-            temporal=temporal,
-            scale_sigma=scale_sigma,
-            options=options,
+        roots = solve_roots(
+            joints[part][:, pick],
+            camera.normalise(keypoints[part][:, pick]),
+            keypoint_sigma_px[part][:, pick] / camera.focal_px,
+            pose_sigma[part][:, pick],
+            valid[part][:, pick],
+            min_joints=options.min_joints,
+            min_depth_m=options.min_depth_m,
+            robust=options.robust,
         )
-        out.root[start:stop], out.sigma[start:stop] = found.root[core], found.sigma[core]
-        out.valid[start:stop] = found.valid[core]
+        if temporal and options.smoothing:
+            roots = smooth_roots(time[part], roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
+        variance = np.diagonal(roots.covariance, axis1=1, axis2=2) + (roots.root * scale_sigma) ** 2
+        variance = variance + (roots.root * (0.0, 0.0, camera.focal_sigma)) ** 2
+        out.root[start:stop], out.sigma[start:stop] = roots.root[core], np.sqrt(variance)[core]
+        out.valid[start:stop] = roots.valid[core]
     return out
-
-
-def _part(
-    time: Times,
-    joints: Points3,
-    pose_sigma: PerJoint,
-    keypoints: Points2,
-    keypoint_sigma_px: PerJoint,
-    valid: Flags,
-    camera: Camera,
-    *,
-    temporal: bool,
-    scale_sigma: float,
-    options: PlaceOptions,
-) -> Trajectory:
-    if options.joints == "limbs":
-        pick = JOINT_SETS["h36m17"].indices(LIMBS)
-        joints, pose_sigma, keypoints = joints[:, pick], pose_sigma[:, pick], keypoints[:, pick]
-        keypoint_sigma_px, valid = keypoint_sigma_px[:, pick], valid[:, pick]
-    roots = solve_roots(
-        joints,
-        camera.normalise(keypoints),
-        keypoint_sigma_px / camera.focal_px,
-        pose_sigma,
-        valid,
-        min_joints=options.min_joints,
-        min_depth_m=options.min_depth_m,
-        robust=options.robust,
-    )
-    if temporal and options.smoothing:
-        roots = smooth_roots(time, roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
-    variance = np.diagonal(roots.covariance, axis1=1, axis2=2) + (roots.root * scale_sigma) ** 2
-    variance = variance + (roots.root * (0.0, 0.0, camera.focal_sigma)) ** 2
-    return Trajectory(roots.root, np.sqrt(variance), roots.valid)

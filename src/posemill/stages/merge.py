@@ -40,6 +40,7 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     paths = {"keypoints2d": keypoints2d, "lifted3d": lifted3d, "placed3d": placed3d}
     seen, lifted, placed = (read(path, schema) for schema, path in paths.items())
     _check_same(seen, lifted, placed, paths)
+    lifted = replace(lifted, clips={name: _before_camera(lifted, seen, name) for name in lifted.clips})
     body = only_joints(lifted, "h36m17")
     result = Artifact(
         "merged3d",
@@ -51,21 +52,20 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     lengths_m = placed.arrays["bone_lengths"].astype(np.float64)
     scale = float(placed.arrays["scale"])
     scale_sigma = float(placed.arrays["scale_sigma"])
-    ray_blind = bool(lifted.attrs.get("ray_blind", False))
     for name, clip in placed.clips.items():
         if clip.status == "failed":
             result.clips[name] = clip
             continue
-        pose, feet = body.clips[name], lifted.clips[name]
-        if bool(pose.attrs.get("ray_blind", ray_blind)):
-            pose, feet = (_turned(c, seen.clips[name], seen.joint_set) for c in (pose, feet))
-        evidence = _feet(feet, lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
-        result.clips[name] = _merge_clip(pose, clip, evidence, lengths_m, (scale, scale_sigma), options)
+        feet = _feet(lifted.clips[name], lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
+        result.clips[name] = _merge_clip(body.clips[name], clip, feet, lengths_m, (scale, scale_sigma), options)
     write(output, result)
 
 
-def _turned(lifted: Clip, seen: Clip, joint_set: str) -> Clip:
-    """Return the clip with its poses turned to the person's ray, as place turned them."""
+def _before_camera(of: Artifact, images: Artifact, name: str) -> Clip:
+    """Return a lifted clip with its poses turned to the person's ray where place turned them."""
+    lifted, seen, joint_set = of.clips[name], images.clips[name], images.joint_set
+    if lifted.status != "ok" or not lifted.attrs.get("ray_blind", of.attrs.get("ray_blind", False)):
+        return lifted
     assert seen.camera is not None  # keypoints2d's schema has one in every clip
     tracks = {}
     for name, track in lifted.tracks.items():
