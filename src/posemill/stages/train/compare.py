@@ -108,9 +108,9 @@ def run(
             taught = {**row.options, "supervision": done.supervision, "seconds": seconds, "code": done.code}
             _judge(book, row.label, row.lifter, done.weights, taught, split, windows)
             fields = _fields(book, row.label)
-            _number(book, "steps", done.steps, "steps", fields)
-            _number(book, "frames_seen", done.frames_seen, "frames", fields)
-            _number(book, "training", done.seconds, "s", fields)
+            book.add("steps", done.steps, unit="steps", **fields)
+            book.add("frames_seen", done.frames_seen, unit="frames", **fields)
+            book.add("training", done.seconds, unit="s", **fields)
             ticker.step(row.label)
     add_bars(book)
     labels = [*CONSTANTS, "", *(row.label for row in rows), *([""] if others else []), *others]
@@ -189,8 +189,8 @@ def _judge(
         book, label, {"name": name, "options": options, "weights": sha256_file(path)}, lifter, card, split, windows
     )
     fields = _fields(book, label)
-    _number(book, "parameters", size, "parameters", fields)
-    _number(book, "speed", _speed(lifter, card, split), "frames/s", {**fields, "frames": _SPEED_FRAMES})
+    book.add("parameters", size, unit="parameters", **fields)
+    book.add("speed", _speed(lifter, card, split), unit="frames/s", **{**fields, "frames": _SPEED_FRAMES})
 
 
 def _measure(
@@ -219,10 +219,6 @@ def _fields(book: RecordBook, label: str) -> dict[str, Any]:
         **{"part": label, "method": method, "source_2d": {"name": "none"}, "joints": ["h36m17"], "alignment": "none"},
         "averaging": "one number",
     }
-
-
-def _number(book: RecordBook, metric: str, value: float, unit: str, fields: dict[str, Any]) -> None:
-    book.add(metric, value, unit=unit, **fields)
 
 
 def _speed(lifter: Any, card: Any, split: MotionSplit) -> float:
