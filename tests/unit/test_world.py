@@ -12,7 +12,7 @@ from posemill.placement.floor import Floor, fit_floor
 from posemill.placement.observed import Observed, Placed
 from posemill.placement.options import PlaceOptions
 from posemill.placement.standing import Evidence, Spots, lateral_speed, look
-from posemill.placement.subject import Scale, find_floors, fused
+from posemill.placement.subject import Measured, Scale, find_floors, fused, measure
 from posemill.placement.world import above_floor
 from posemill.skeleton import JOINT_SETS
 from tests.standing_people import CAMERAS, HEIGHT_M, angle_deg, before, rolled, true_up
@@ -237,3 +237,29 @@ def test_scales_are_weighed_by_their_sigma_and_doubted_where_they_contradict():
     apart = fused([Scale("height_m", 1.0, 0.03), Scale("camera_height_m", 1.3, 0.03)])
     assert apart.factor == pytest.approx(np.sqrt(1.3)) and apart.sigma > 0.1
     assert fused([Scale("a", 1.0, 0.01), Scale("b", 1.1, 0.1)]).factor < 1.01
+
+
+def measured(lifted: Placed, camera: Camera, *, size: float, height_m: float | None = HEIGHT_M) -> Measured:
+    """A walker of ``size`` times the true height's unit, before a camera with a place in the world."""
+    one = replace(lifted.observed, camera=camera, pose=lifted.observed.pose * size)
+    found = {"walk": {"p1": one}}
+    return measure(found, height_m=height_m, camera_heights_m={}, cameras={}, joints_of="posemill21", options=OPTIONS)
+
+
+def test_the_floor_of_a_calibrated_camera_says_how_large_people_are():
+    (walker,) = placed(CAMERAS["front"], "walk_and_turn")
+    right = measured(walker, CAMERAS["front"], size=1.0, height_m=None)
+    assert right.skeleton.scale_source == "lifter_prior+calibration"
+    # Said to be of any size, the walker stands where the floor is.
+    large = measured(walker, CAMERAS["front"], size=1.1, height_m=None)
+    words = {scale.source: scale for scale in large.scales}
+    assert words["calibration"].factor == pytest.approx(1 / 1.1, abs=0.03)
+    assert large.skeleton.stature_m == pytest.approx(right.skeleton.stature_m, rel=0.02)
+    assert large.skeleton.scale_sigma < words["lifter_prior"].sigma
+
+
+def test_a_world_whose_floor_is_not_the_peoples_says_nothing_of_their_size():
+    (walker,) = placed(CAMERAS["front"], "walk_and_turn")
+    camera = CAMERAS["front"]
+    table = replace(camera, t=camera.t - camera.R @ np.array([0.0, 0.0, 0.75]))
+    assert measured(walker, table, size=1.0).skeleton.scale_source == "height_m"

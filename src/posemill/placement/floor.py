@@ -25,9 +25,11 @@ import numpy as np
 from posemill.geometry import unit
 from posemill.placement.standing import Evidence
 
-__all__ = ["Floor", "fit_floor"]
+__all__ = ["Floor", "fit_floor", "height_above"]
 
 _HABIT, _CLIP = np.radians(1.5), np.radians(2.0)
+# Of a calibrated camera's up.
+_CALIBRATED = np.radians(0.2)
 # A spot's error along its line of sight, as a share of its depth, and in height.
 _ALONG, _HEIGHT_M = 0.012, 0.025
 # Spots in one cell share what a pose does to them: together they weigh as the root of their number.
@@ -87,10 +89,7 @@ def fit_floor(evidence: Sequence[Evidence], *, focal_sigma: float = 0.0, max_sig
     doubt = _not_a_camera(up)
     if doubt:
         return doubt
-    points = np.concatenate([e.spots.points for e in evidence])
-    above_m = np.concatenate([e.spots.above_m for e in evidence])
-    known = np.isfinite(points).all(-1)
-    points, above_m = points[known], above_m[known]
+    points, above_m = _spots_of(evidence)
     if len(points) == 0:
         return "no foot is seen to stand"
     tilt_var = _HABIT**2 + _CLIP**2 / len(votes)
@@ -105,6 +104,29 @@ def fit_floor(evidence: Sequence[Evidence], *, focal_sigma: float = 0.0, max_sig
         return f"up is known to {sigma_deg:.1f} deg only; expected {max_sigma_deg:g} or better"
     upright_s = float(sum(e.upright_s for e in votes))
     return Floor(up, height_m, sigma_deg, float(np.sqrt(covariance[2, 2])), upright_s, len(points))
+
+
+def height_above(evidence: Sequence[Evidence], up: np.ndarray) -> tuple[float, float] | None:
+    """Height in m, and its sigma, of a camera whose ``up`` (3,) is known over the floor that these people stand on.
+
+    None where no foot is seen to stand, or the feet are on no plane. At the scale of the people, as of :class:`Floor`.
+    """
+    points, above_m = _spots_of(evidence)
+    if len(points) == 0:
+        return None
+    _, height_m, covariance, spread = _solve(points, above_m, up, _CALIBRATED**2)
+    if spread > _NO_PLANE and len(points) >= _FEW:
+        return None
+    # How a foot stands, and how high its joints are said to be, is the person's and does not average out over spots.
+    return height_m, float(np.hypot(np.sqrt(covariance[2, 2]), _HEIGHT_M))
+
+
+def _spots_of(evidence: Sequence[Evidence]) -> tuple[np.ndarray, np.ndarray]:
+    """All known spots (N, 3) and their heights above the floor (N,)."""
+    points = np.concatenate([e.spots.points for e in evidence])
+    above_m = np.concatenate([e.spots.above_m for e in evidence])
+    known = np.isfinite(points).all(-1)
+    return points[known], above_m[known]
 
 
 def _not_a_camera(up: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """One subject over all clips: the floors before its cameras, and its bones in metres.
 
-Metres are from the person's height and from the camera's height above the floor, or, where neither is known, from the
-bodies that the lifter was trained on. What is known is fused by its sigma: a person ``s`` times as large stands ``s``
+Metres are from the person's height and from the camera's height above the floor, which is given, or which a calibrated
+camera knows; where nothing is known, from the bodies that the lifter was trained on. What is known is fused by its sigma: a person ``s`` times as large stands ``s``
 times as far away, on a floor ``s`` times as far below the camera, so that a floor found at one size says at which size
 it lies where the camera's height puts it.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posemill.errors import ClipError
-from posemill.placement.floor import Floor, fit_floor
+from posemill.placement.floor import Floor, fit_floor, height_above
 from posemill.placement.observed import Observed, Placed
 from posemill.placement.options import PlaceOptions
 from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
@@ -95,7 +95,11 @@ def measure(
     skeleton = skeleton.with_feet([t.pose for t in tracks], joints_of)
     # A height that is believed without doubt leaves no say to anything else.
     first = Scale(skeleton.scale_source, 1.0, max(skeleton.scale_sigma, 1e-6))
-    scales = [first, *_from_cameras(clips, skeleton, camera_heights_m, cameras, options)]
+    scales = [
+        first,
+        *_from_cameras(clips, skeleton, camera_heights_m, cameras, options),
+        *_from_calibration(clips, skeleton, first.sigma, options),
+    ]
     unit = skeleton.scale
     if len(scales) > 1:
         best = fused(scales)
@@ -123,12 +127,50 @@ def _from_cameras(
             scale = Scale("camera_height_m", heights_m[name] / floor.height_m, float(sigma))
             # Clips that share a floor say this once.
             out.setdefault(cameras.get(name, name), scale)
-    if not out:
+    return _one_word(list(out.values()))
+
+
+def _from_calibration(
+    clips: Mapping[str, Tracks], skeleton: Skeleton, sigma: float, options: PlaceOptions
+) -> list[Scale]:
+    """What cameras with a place in the world say, of people on its floor z = 0; at most one word.
+
+    A camera whose word is further off the scale known so far (relative ``sigma``) than three sigma is not believed: the
+    world's floor is then something else's, or the people stand on something else.
+    """
+    seen: dict[tuple[bytes, ...], list[Evidence]] = {}
+    height_up: dict[tuple[bytes, ...], tuple[float, np.ndarray]] = {}
+    for tracks in clips.values():
+        for one in tracks.values():
+            camera = one.camera
+            if camera.R is None or camera.t is None or not one.temporal or camera.centre[2] <= 0:
+                continue
+            key = (camera.K.tobytes(), camera.R.tobytes(), camera.t.tobytes())
+            height_up[key] = float(camera.centre[2]), camera.R[:, 2]
+            placed = one.on(one.path(skeleton, options), skeleton)
+            seen.setdefault(key, []).append(look(one.time, placed.joints, one.joints_of, skeleton.stature_m))
+    words = []
+    for key, evidence in seen.items():
+        height_m, up = height_up[key]
+        found = height_above(evidence, up)
+        if found is None or found[0] <= 0:
+            continue
+        word = Scale("calibration", height_m / found[0], found[1] / found[0])
+        if abs(np.log(word.factor)) <= _MOVED * np.hypot(word.sigma, sigma):
+            words.append(word)
+    return _one_word(words)
+
+
+def _one_word(scales: list[Scale]) -> list[Scale]:
+    """Several cameras as one word, or none.
+
+    What a camera errs by is mostly the person, before all cameras alike: how the feet stand, how far one leans. So
+    several cameras say no more than one of them does, on average.
+    """
+    if not scales:
         return []
-    # What a camera errs by is mostly the person, before all cameras alike: how the feet stand, how far one leans. So
-    # several cameras say no more than one of them does, on average.
-    sigma = np.array([s.sigma for s in out.values()])
-    return [fused(list(out.values()))._replace(sigma=float((1 / sigma).sum() / (1 / sigma**2).sum()))]
+    sigma = np.array([s.sigma for s in scales])
+    return [fused(scales)._replace(sigma=float((1 / sigma).sum() / (1 / sigma**2).sum()))]
 
 
 def find_floors(
