@@ -39,7 +39,7 @@ def placed(joints: np.ndarray, camera: Camera, focal: float, height: float) -> n
     flags = np.ones(joints.shape[:2], dtype=bool)
     path = root_trajectory(
         time, height * (joints - joints[:, :1]), 0.01 * flags, camera.project(joints), 1.0 * flags, flags,
-        replace(camera, K=k), temporal=True, scale_sigma=0.0, options=PlaceOptions(),
+        replace(camera, K=k), temporal=True, scale_sigma=0.0, options=PlaceOptions.model_validate({}),
     )  # fmt: skip
     return path.root[:, 2] / joints[:, 0, 2]
 

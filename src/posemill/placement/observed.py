@@ -12,6 +12,7 @@ from posemill.camera import Camera
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints
 from posemill.placement.options import PlaceOptions
+from posemill.placement.own_root import OwnRoot, put_in_place
 from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.skeleton_scale import Skeleton, over_axes
 from posemill.placement.translation import Trajectory, root_trajectory
@@ -41,6 +42,8 @@ class Observed:
         Joint set of these, one of :data:`BODIES`.
     keypoints, keypoint_sigma_px, seen
         (T, 17, 2) px, (T, 17) px and flags: the joints of h36m17 in the image.
+    own_root
+        The root that the lifter says itself, in its unit; None if it does not.
     """
 
     time: Times
@@ -53,9 +56,19 @@ class Observed:
     keypoints: Points2
     keypoint_sigma_px: PerJoint
     seen: Flags
+    own_root: OwnRoot | None = None
 
     def path(self, skeleton: Skeleton, options: PlaceOptions) -> Trajectory:
         """Find the root's path of a person of these bones."""
+        if self.own_root is None or not options.own_root:
+            return self._path(skeleton, options, None)
+        own: OwnRoot | None = self.own_root.scaled(skeleton.scale)
+        if own is not None and own.free:
+            alone = self._path(skeleton, options, None)
+            own = put_in_place(own, alone.root, alone.sigma)
+        return self._path(skeleton, options, own)
+
+    def _path(self, skeleton: Skeleton, options: PlaceOptions, own: OwnRoot | None) -> Trajectory:
         placed = slice(_PLACED_JOINTS)
         return root_trajectory(
             self.time,
@@ -68,6 +81,7 @@ class Observed:
             temporal=self.temporal,
             scale_sigma=skeleton.scale_sigma,
             options=options,
+            own=own,
         )
 
     def on(self, path: Trajectory, skeleton: Skeleton) -> Placed:
@@ -153,4 +167,12 @@ def _one(
         points,
         sigma_px,
         valid,
+        _own_root(lifted),
     )
+
+
+def _own_root(lifted: Track) -> OwnRoot | None:
+    if "root" not in lifted.arrays:
+        return None
+    root, sigma = (lifted.arrays[name].astype(np.float64) for name in ("root", "root_sigma"))
+    return OwnRoot(root, sigma, bool(lifted.attrs.get("root_free", False)))

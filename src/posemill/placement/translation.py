@@ -9,6 +9,7 @@ import numpy as np
 from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.placement.options import PlaceOptions
+from posemill.placement.own_root import OwnRoot, fuse
 from posemill.placement.roots import Roots, solve_roots
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.smoothing import smooth
@@ -62,6 +63,7 @@ def root_trajectory(
     temporal: bool,
     scale_sigma: float,
     options: PlaceOptions,
+    own: OwnRoot | None = None,
 ) -> Trajectory:
     """Place one clip: solve, smooth, and add up what is not known.
 
@@ -75,6 +77,8 @@ def root_trajectory(
         False: stills; frames do not know of each other.
     scale_sigma
         Relative; moves the whole root. The camera's ``focal_sigma`` moves its depth.
+    own
+        A root that is known apart from the keypoints, at the subject's scale and in its place.
     """
     frames = len(time)
     out = Trajectory(np.empty((frames, 3)), np.empty((frames, 3)), np.empty(frames, dtype=bool))
@@ -96,6 +100,8 @@ def root_trajectory(
             min_depth_m=options.min_depth_m,
             robust=options.robust,
         )
+        if own is not None:
+            roots = fuse(roots, own.part(part))
         if temporal and options.smoothing:
             roots = smooth_roots(time[part], roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
         variance = np.diagonal(roots.covariance, axis1=1, axis2=2) + (roots.root * scale_sigma) ** 2
