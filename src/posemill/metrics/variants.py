@@ -36,7 +36,7 @@ class Variant:
     mirror
         Left and right exchanged.
     stored
-        Degrees counterclockwise, a multiple of 90, by which a player turns the stored pictures; the video looks the same.
+        Degrees counterclockwise, a multiple of 90, by which a player turns what is stored; the video looks the same.
     focal_factor
         By how much the focal length in the calibration is wrong.
     """
