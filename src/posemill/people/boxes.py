@@ -14,7 +14,6 @@ soles, with no margin.
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
@@ -70,9 +69,7 @@ class BoxSource(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 def box_source(options: BoxOptions, *, temporal: bool) -> BoxSource:
