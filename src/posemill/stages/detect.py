@@ -58,14 +58,18 @@ class _People:
         self._joints = joints
         self._rows: list[_Rows] = []
         self._boxes, self._seen_s = np.zeros((0, 4)), np.zeros(0)
+        self._numbers: dict[int, int] = {}
 
     def add(self, frame: int, time_s: float, detections: list[Detection], *, temporal: bool) -> None:
         """Add the detections of the frame with this number of frames before it."""
         found = np.array([d.bbox for d in detections]).reshape(-1, 4)
         elapsed_s = time_s - self._seen_s if temporal else np.full(len(self._seen_s), np.inf)
-        for detection, person in zip(detections, match(self._boxes, found, elapsed_s), strict=True):
+        for detection, moved in zip(detections, match(self._boxes, found, elapsed_s), strict=True):
+            person = int(moved) if detection.person is None else self._numbers.get(detection.person, -1)
             if person < 0:
                 person = len(self._rows)
+                if detection.person is not None:
+                    self._numbers[detection.person] = person
                 self._rows.append(_Rows(self._joints * 5 + 4))
                 self._boxes = np.concatenate([self._boxes, detection.bbox[None]])
                 self._seen_s = np.append(self._seen_s, time_s)

@@ -1,0 +1,125 @@
+"""Following everybody in view with BlazePose, so that nobody is taken for somebody else.
+
+Each person has a region of their own, as in the library's graph of one person. Others are looked for every half second,
+and at every frame while somebody is out of sight; who is who is decided by :mod:`posemill.people.follow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from posemill.anthropometry import stature_px
+from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
+from posemill.detectors.protocol import Detection
+from posemill.people.appearance import appearance
+from posemill.people.follow import Candidate, Person, Roster
+from posemill.skeleton import joint_set
+
+__all__ = ["Follower"]
+
+_JOINTS = "blazepose33"
+_LIMBS = joint_set(_JOINTS).indices(joint_set("limbs12").joints)
+# Others are looked for this often; who was not seen for longer than this is no longer looked for at every frame.
+_LOOK_S, _MISSED_S = 0.5, 1.0
+# A person this tall, as a share of the picture, is found in the picture as a whole; for smaller ones it is cut up.
+_TALL = 0.35
+# Square around where a missed person is expected, in statures.
+_AROUND = 1.6
+_NEVER = -1e9
+
+Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
+
+
+class Follower:
+    """Everybody in the pictures of one clip.
+
+    Parameters
+    ----------
+    networks
+        Closed by whoever opened them.
+    detection
+        Turns a pose's table (33, 3) and the picture's (width, height) into a detection; None if it is not worth one.
+    most
+        How many people are followed at once.
+    """
+
+    def __init__(self, networks: BlazePose, detection: Pixels, most: int) -> None:
+        self._networks, self._detection = networks, detection
+        self._roster = Roster(most)
+        self._regions: dict[int, Region] = {}
+        self._looked_s = _NEVER
+
+    def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
+        """People in a (H, W, 3) uint8 picture, each with their number, those seen longest first."""
+        owned = list(self._owned(rgb))
+        missed = [p for p in self._missed(time_s) if not any(c.owner == p.number for c, _, _ in owned)]
+        due = time_s - self._looked_s >= _LOOK_S or not owned
+        found = list(self._found(rgb, time_s, missed, [c for c, _, _ in owned])) if due or missed else []
+        if due:
+            self._looked_s = time_s
+        everybody = owned + found
+        numbers = self._roster.assign([candidate for candidate, _, _ in everybody], time_s)
+        self._regions = {}
+        detections: dict[int, Detection] = {}
+        for number, (_, pose, detection) in zip(numbers, everybody, strict=True):
+            if number is not None:
+                self._regions[number], detections[number] = pose.region, replace(detection, person=number)
+        order = [p.number for p in self._roster.present(time_s, within_s=0.0)]
+        return [detections[number] for number in order if number in detections]
+
+    def _owned(self, rgb: np.ndarray) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        for number, region in self._regions.items():
+            yield from self._look(rgb, region, number)
+
+    def _missed(self, time_s: float) -> list[Person]:
+        return self._roster.present(time_s, within_s=_MISSED_S)
+
+    def _found(
+        self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
+    ) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        height, width = rgb.shape[:2]
+        tall = max([c.size for c in seen] + [p.size for p in missed], default=0.0)
+        places: list[tuple[int, int, int] | None] = [None]
+        places += [_square(p.expected(time_s), _AROUND * p.size, width, height) for p in missed]
+        if not tall and time_s - self._looked_s >= _LOOK_S:
+            places += [tile for level in (1, 2) for tile in tiles(width, height, level)]
+        new: list[Candidate] = []
+        for place in places:
+            for region in self._networks.find(rgb, place):
+                if any(_inside(region, c) for c in seen + new):
+                    continue
+                for candidate, pose, detection in self._look(rgb, region, None):
+                    new.append(candidate)
+                    yield candidate, pose, detection
+            if place is None and any(c.size > _TALL * height for c in new):
+                break
+
+    def _look(self, rgb: np.ndarray, region: Region, owner: int | None) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        pose = self._networks.pose(rgb, region)
+        detection = self._detection(pose.table, (rgb.shape[1], rgb.shape[0])) if pose else None
+        if pose is None or detection is None:
+            return
+        limbs = detection.keypoints[_LIMBS]
+        size = float(stature_px(detection.keypoints, _JOINTS))
+        look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
+        after = pose.region
+        shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
+        yield Candidate(limbs, size, look, shift, owner), pose, detection
+
+
+def _inside(region: Region, candidate: Candidate) -> bool:
+    """Whether a found region is around somebody who is known already."""
+    hips = candidate.limbs[[0, 3]].mean(0)
+    return bool(np.hypot(region.x - hips[0], region.y - hips[1]) < 0.15 * candidate.size)
+
+
+def _square(middle: np.ndarray, side: float, width: int, height: int) -> tuple[int, int, int]:
+    """Square (left, top, side) px around a place, inside the picture as far as it goes."""
+    size = int(min(side, width, height))
+    left, top = (
+        int(np.clip(at - size / 2, 0, limit - size)) for at, limit in zip(middle, (width, height), strict=True)
+    )
+    return left, top, size
