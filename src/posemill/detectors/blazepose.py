@@ -1,4 +1,4 @@
-"""BlazePose's two networks asked one by one: who is in this picture, and where are the joints of the one in this region.
+"""BlazePose's two networks, asked one by one: who is in a picture, and where are the joints of the one in a region.
 
 MediaPipe's own graph of them follows one person, and goes over to another one who comes near. These are its parts, from
 the same library with the same constants: following one person with them as that graph does gives the same numbers.
@@ -58,7 +58,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Pose:
-    """``table`` (33, 3): x and y as shares of the picture, visibility; ``region`` is where to look in the next frame."""
+    """``table`` (33, 3) is x and y as shares of the picture, and visibility; ``region`` where to look next."""
 
     table: np.ndarray
     region: Region
