@@ -88,12 +88,12 @@ class BlazePose:
     """
 
     def __init__(self, complexity: int, min_detection: float, min_tracking: float) -> None:
-        from mediapipe.framework.formats import rect_pb2
+        from mediapipe.framework.formats import rect_pb2  # made when loaded: type checkers see nothing of it
         from mediapipe.python.solution_base import SolutionBase
         from mediapipe.python.solutions import pose  # registers the networks' parts
 
         del pose
-        self._rect = rect_pb2.NormalizedRect
+        self._rect: Any = vars(rect_pb2)["NormalizedRect"]
         self._finder: Any = SolutionBase(
             graph_config=_FINDER,
             calculator_params={"posedetectioncpu__TensorsToDetectionsCalculator.min_score_thresh": min_detection},
