@@ -22,6 +22,11 @@ __all__ = ["Follower"]
 
 _JOINTS = "blazepose33"
 _LIMBS = joint_set(_JOINTS).indices(joint_set("limbs12").joints)
+_BONES = tuple(
+    tuple(int(i) for i in joint_set("limbs12").indices((f"{side}_{a}", f"{side}_{b}")))
+    for side in ("left", "right")
+    for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"))
+)
 # Others are looked for this often; who was not seen for longer than this is no longer looked for at every frame.
 _LOOK_S, _MISSED_S = 0.5, 1.0
 # A person this tall, as a share of the picture, is found in the picture as a whole; for smaller ones it is cut up.
@@ -50,12 +55,17 @@ class Follower:
         self._networks, self._detection = networks, detection
         self._roster = Roster(most)
         self._regions: dict[int, Region] = {}
+        self._last: dict[int, Region] = {}
         self._looked_s = _NEVER
 
     def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
         """People in a (H, W, 3) uint8 picture, each with their number, those seen longest first."""
         owned = list(self._owned(rgb))
+        if len(owned) > 1:
+            taken = self._roster.taken_over([c for c, _, _ in owned], time_s)
+            owned = [one for one, gone in zip(owned, taken, strict=True) if not gone]
         missed = [p for p in self._missed(time_s) if not any(c.owner == p.number for c, _, _ in owned)]
+        owned += list(self._behind(rgb, time_s, missed, [c for c, _, _ in owned]))
         due = time_s - self._looked_s >= _LOOK_S or not owned
         found = list(self._found(rgb, time_s, missed, [c for c, _, _ in owned])) if due or missed else []
         if due:
@@ -66,13 +76,27 @@ class Follower:
         detections: dict[int, Detection] = {}
         for number, (_, pose, detection) in zip(numbers, everybody, strict=True):
             if number is not None:
-                self._regions[number], detections[number] = pose.region, replace(detection, person=number)
+                self._regions[number] = self._last[number] = pose.region
+                detections[number] = replace(detection, person=number)
         order = [p.number for p in self._roster.present(time_s, within_s=0.0)]
         return [detections[number] for number in order if number in detections]
 
     def _owned(self, rgb: np.ndarray) -> Iterator[tuple[Candidate, Pose, Detection]]:
         for number, region in self._regions.items():
             yield from self._look(rgb, region, number)
+
+    def _behind(
+        self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
+    ) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        """Look for the missed behind those who are seen, who are painted over: else the region shows them again."""
+        for person in missed:
+            region = self._last.get(person.number)
+            before = [c for c in seen if np.linalg.norm(c.middle - person.expected(time_s)) < max(c.size, person.size)]
+            if region is None or not before:
+                continue
+            x, y = person.expected(time_s) - person.middle
+            moved = replace(region, x=region.x + float(x), y=region.y + float(y))
+            yield from self._look(_painted_over(rgb, before), moved, person.number)
 
     def _missed(self, time_s: float) -> list[Person]:
         return self._roster.present(time_s, within_s=_MISSED_S)
@@ -108,6 +132,24 @@ class Follower:
         after = pose.region
         shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
         yield Candidate(limbs, size, look, shift, owner), pose, detection
+
+
+def _painted_over(rgb: np.ndarray, people: list[Candidate]) -> np.ndarray:
+    """The picture with people in one grey: trunk, limbs and head as wide as they are, and a little more."""
+    import cv2
+
+    picture = rgb.copy()
+    grey = tuple(int(v) for v in rgb[::8, ::8].reshape(-1, 3).mean(0))
+    for one in people:
+        points = np.round(one.limbs).astype(np.int32)
+        thick = max(1, round(0.10 * one.size))
+        cv2.fillPoly(picture, [cv2.convexHull(points[[0, 3, 6, 9]])], grey)
+        for a, b in _BONES:
+            cv2.line(picture, points[a].tolist(), points[b].tolist(), grey, thick)
+        neck, hips = one.limbs[[6, 9]].mean(0), one.limbs[[0, 3]].mean(0)
+        head = neck + 0.45 * (neck - hips)
+        cv2.circle(picture, np.round(head).astype(int).tolist(), round(0.09 * one.size), grey, -1)
+    return picture
 
 
 def _inside(region: Region, candidate: Candidate) -> bool:

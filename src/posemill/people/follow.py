@@ -124,6 +124,19 @@ class Roster:
         """People seen within this time, those seen longest first."""
         return sorted((p for p in self.people if time_s - p.seen_s <= within_s), key=lambda p: -p.frames)
 
+    def taken_over(self, candidates: Sequence[Candidate], time_s: float) -> list[bool]:
+        """Which candidates are not their owner: they are the body of another owner, whom it fits better."""
+        people = {p.number: p for p in self.people}
+        costs = [people[c.owner].cost(c, time_s) if c.owner in people else np.inf for c in candidates]
+        return [
+            any(
+                same_pose(one, other) and (costs[j], j) < (costs[i], i)
+                for j, other in enumerate(candidates)
+                if j != i and other.owner is not None
+            )
+            for i, one in enumerate(candidates)
+        ]
+
     def assign(self, candidates: Sequence[Candidate], time_s: float) -> list[int | None]:
         """Say who each candidate is; new people get new numbers, None is a body seen twice or one too many.
 

@@ -17,8 +17,8 @@ class GatherOptions(BaseModel):
     subject: Annotated[
         Literal["main", "longest", "largest", "most_central", "box"],
         Field(
-            description="Whose clip it is where several people are seen: main is seen longest, largest and best "
-            "together; box is who is in the sheet's subject_box, which wins wherever it is given."
+            description="Whose clip it is where several people are seen: main is seen longest, largest, best "
+            "and most in the middle, together; box is who is in the sheet's subject_box, which always wins."
         ),
     ] = "main"
     min_score: Annotated[

@@ -15,7 +15,7 @@ import numpy as np
 from posemill.arrays import Times
 from posemill.errors import ClipError, expected
 from posemill.people.appearance import ALIKE, unlike
-from posemill.people.tracks import main_person
+from posemill.people.tracks import central, main_person
 
 __all__ = ["Chosen", "choose", "stitch"]
 
@@ -56,8 +56,8 @@ def choose(
     image_size
         Width and height, px.
     by
-        ``main``: seen longest, largest and best together; ``longest``, ``largest`` or ``most_central`` (mean over the
-        frames seen, weighed by how many there are); ``box``: most overlap with ``box``.
+        ``main``: seen longest, largest, best and most in the middle, together; ``longest``, ``largest`` or
+        ``most_central`` (each summed over the frames seen); ``box``: most overlap with ``box``.
     box
         (5,): time in s, or NaN for whenever, then left, top, right, bottom px; wins over ``by``.
     looks
@@ -76,7 +76,7 @@ def choose(
         return people[_in_box(people, time, np.asarray(box, np.float64), temporal)]
     if by == "main":
         scores = {name: one.arrays["score"] for name, one in people.items()}
-        return people[main_person(scores, {name: one.arrays["bbox"] for name, one in people.items()})]
+        return people[main_person(scores, {name: one.arrays["bbox"] for name, one in people.items()}, image_size)]
     return max(people.values(), key=lambda one: _weight(one.arrays["bbox"], by, image_size))
 
 
@@ -86,10 +86,7 @@ def _weight(boxes: np.ndarray, by: str, image_size: tuple[int, int]) -> float:
         return float(seen.sum())
     if by == "largest":
         return float(np.nansum(boxes[:, 3] - boxes[:, 1]))
-    size = np.array(image_size)
-    away = np.linalg.norm(((boxes[seen, :2] + boxes[seen, 2:]) / 2 - (size - 1) / 2) / size, axis=-1)
-    # 1 in the middle of the picture, 0 in its corners.
-    return float((1 - np.sqrt(2) * away).sum())
+    return float(central(boxes[seen], image_size).sum())
 
 
 def _in_box(people: Mapping[str, Chosen], time: Times, box: np.ndarray, temporal: bool) -> str:
