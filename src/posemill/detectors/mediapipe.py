@@ -65,6 +65,10 @@ class Options(BaseModel):
         bool, Field(description="Follow everybody in view, each by themselves; false: MediaPipe's own choice of one.")
     ] = True
     people: Annotated[int, Field(ge=1, le=16, description="With follow: most people at once.")] = 4
+    mirror: Annotated[
+        Literal["never", "doubtful", "always"],
+        Field(description="With follow: who is looked at a second time, in the mirror; doubtful: seen from the side."),
+    ] = "doubtful"
 
 
 CARD = DetectorCard(
@@ -123,7 +127,7 @@ def create(options: Options, *, temporal: bool) -> MediaPipeDetector | Following
                 )
                 # Loaded by other threads, and found nobody in by anyone.
                 networks.pose(np.zeros((256, 256, 3), dtype=np.uint8), Region(128, 128, 256, 0))
-                return FollowingDetector(networks, options.people)
+                return FollowingDetector(networks, options.people, options.mirror)
             from mediapipe.python.solutions import pose  # a third of the time of ``import mediapipe.solutions``
 
             graph = pose.Pose(
@@ -199,9 +203,9 @@ class FollowingDetector:
     joint_set = CARD.joint_set
     device = "cpu"
 
-    def __init__(self, networks: BlazePose, people: int) -> None:
+    def __init__(self, networks: BlazePose, people: int, mirror: str) -> None:
         self._networks = networks
-        self._follower = Follower(networks, _detection, people)
+        self._follower = Follower(networks, _detection, people, mirror)
         self._quiet = False
 
     def __enter__(self) -> Self:

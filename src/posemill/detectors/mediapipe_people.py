@@ -34,6 +34,10 @@ _TALL = 0.35
 # Square around where a missed person is expected, in statures.
 _AROUND = 1.6
 _NEVER = -1e9
+_FLIPPED = joint_set(_JOINTS).flip_permutation
+# A limb is well seen from this visibility on; seen from the side, shoulders, or hips at their usual share of them, are
+# this much narrower than the trunk is long.
+_WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
 
 Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
 
@@ -49,10 +53,13 @@ class Follower:
         Turns a pose's table (33, 3) and the picture's (width, height) into a detection; None if it is not worth one.
     most
         How many people are followed at once.
+    mirror
+        When a person is looked at a second time, in the mirrored picture: ``never``, ``doubtful`` (seen from the side,
+        or a limb badly seen) or ``always``. The mean counts, and half of how far the two are apart adds to sigma.
     """
 
-    def __init__(self, networks: BlazePose, detection: Pixels, most: int) -> None:
-        self._networks, self._detection = networks, detection
+    def __init__(self, networks: BlazePose, detection: Pixels, most: int, mirror: str = "never") -> None:
+        self._networks, self._detection, self._mirror = networks, detection, mirror
         self._roster = Roster(most)
         self._regions: dict[int, Region] = {}
         self._last: dict[int, Region] = {}
@@ -98,6 +105,20 @@ class Follower:
             moved = replace(region, x=region.x + float(x), y=region.y + float(y))
             yield from self._look(_painted_over(rgb, before), moved, person.number)
 
+    def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, first: Detection) -> Detection | None:
+        """What the picture and its mirror image say together; None where nobody is seen in the mirror."""
+        height, width = rgb.shape[:2]
+        mirrored = replace(region, x=width - region.x, rotation=-region.rotation)
+        other = self._networks.pose(np.ascontiguousarray(rgb[:, ::-1]), mirrored)
+        if other is None:
+            return None
+        table = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
+        both = self._detection((pose.table + table) / 2, (width, height))
+        if both is None:
+            return None
+        apart = np.linalg.norm((pose.table - table)[:, :2] * (width, height), axis=-1) / 2
+        return replace(both, sigma=np.hypot(both.sigma, apart))
+
     def _missed(self, time_s: float) -> list[Person]:
         return self._roster.present(time_s, within_s=_MISSED_S)
 
@@ -123,15 +144,27 @@ class Follower:
 
     def _look(self, rgb: np.ndarray, region: Region, owner: int | None) -> Iterator[tuple[Candidate, Pose, Detection]]:
         pose = self._networks.pose(rgb, region)
-        detection = self._detection(pose.table, (rgb.shape[1], rgb.shape[0])) if pose else None
+        size_px = (rgb.shape[1], rgb.shape[0])
+        detection = self._detection(pose.table, size_px) if pose else None
         if pose is None or detection is None:
             return
+        if self._mirror == "always" or (self._mirror == "doubtful" and _doubtful(detection)):
+            detection = self._twice(rgb, region, pose, detection) or detection
         limbs = detection.keypoints[_LIMBS]
         size = float(stature_px(detection.keypoints, _JOINTS))
         look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
         after = pose.region
         shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
         yield Candidate(limbs, size, look, shift, owner), pose, detection
+
+
+def _doubtful(detection: Detection) -> bool:
+    """Whether a pose is one of those that the network takes sides or limbs wrong in."""
+    limbs = detection.keypoints[_LIMBS]
+    hips, shoulders = np.linalg.norm(limbs[0] - limbs[3]), np.linalg.norm(limbs[6] - limbs[9])
+    trunk = np.linalg.norm(limbs[[0, 3]].mean(0) - limbs[[6, 9]].mean(0))
+    seen = detection.score[_LIMBS].min()
+    return bool(seen < _WELL_SEEN or max(_HIPS_TO_SHOULDERS * hips, shoulders) < _SIDEWAYS * trunk)
 
 
 def _painted_over(rgb: np.ndarray, people: list[Candidate]) -> np.ndarray:
