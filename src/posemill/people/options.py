@@ -24,6 +24,9 @@ class GatherOptions(BaseModel):
     min_score: Annotated[
         float, Field(ge=0, le=1, description="Keypoints scored lower count as not seen; 0 keeps all.")
     ] = 0.0
+    sides: Annotated[
+        bool, Field(description="Exchange legs and arms back that were taken for each other; sigma grows in doubt.")
+    ] = True
     jump: Annotated[
         float | None,
         Field(gt=0, description="A keypoint this far (share of stature) from its median over 5 frames is rejected."),

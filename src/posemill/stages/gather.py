@@ -92,10 +92,12 @@ def _gather(clip: Clip, given: Mapping[str, Any], joints: str, options: GatherOp
             looks={name: np.array(look, np.float64) for name, look in clip.attrs.get("looks", {}).items()},
             temporal=clip.temporal,
         )
-        track, audit = _clean(clip, chosen.arrays, joints, options)
+        track, audit, trail = _clean(clip, chosen.arrays, joints, options)
     except ClipError as error:
         return clip.failed(str(error))
     attrs = {"people_seen": len(clip.tracks), "subject_tracks": list(chosen.tracks), "cleaning": audit}
+    if trail:
+        attrs["cleaned_frames"] = trail
     return Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time, camera, {"p1": track}, attrs=attrs)
 
 
@@ -106,7 +108,7 @@ def _box(text: str | None) -> np.ndarray | None:
 
 def _clean(
     clip: Clip, arrays: Mapping[str, np.ndarray], joints: str, options: GatherOptions
-) -> tuple[Track, dict[str, int]]:
+) -> tuple[Track, dict[str, int], dict[str, Any]]:
     cleaned = clean(
         arrays["keypoints"].astype(np.float64),
         arrays["score"],
@@ -125,7 +127,7 @@ def _clean(
         "sigma": cleaned.sigma.astype(np.float32),
         "valid": cleaned.valid,
     }
-    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit
+    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit, cleaned.trail
 
 
 def _boxes(keypoints: np.ndarray) -> np.ndarray:
