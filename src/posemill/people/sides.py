@@ -3,7 +3,7 @@
 Seen from the side, detectors exchange the legs for some frames at a time, mostly while one passes the other. In each
 frame they are right or exchanged; a hidden Markov model over two frames in a row says how likely which is. Its evidence
 is the acceleration that a way of naming the limbs needs, against what is usual in the clip itself (Student t, since
-detectors have outliers), and the jump of each limb's score: the far leg is seen worse, and the score stays with the leg.
+detectors have outliers), and the jump of each limb's score: the far leg is seen worse, and its score stays with it.
 Where neither is likely the keypoints stay as they are, and sigma grows by how far they may be off.
 
 References
