@@ -38,7 +38,7 @@ def graph_module(network: Hourglass) -> Object:
         y = graph.chain(y, *map(_layer, stack.lin))
         maps = graph.chain(y, _conv(stack.heatmaps))
         heatmaps.append(maps)
-        if stack.from_lin is not None:
+        if stack.from_lin is not None and stack.from_heatmaps is not None:
             lin, told = graph.chain(y, _conv(stack.from_lin)), graph.chain(maps, _conv(stack.from_heatmaps))
             x = graph.add(_module("CAddTable"), [x, lin, told])
     return graph.finish(heatmaps)
