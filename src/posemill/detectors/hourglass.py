@@ -10,6 +10,7 @@ A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimati
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,8 +25,9 @@ from posemill.errors import InputError, expected
 if TYPE_CHECKING:
     from posemill.detectors.crops import Crop
     from posemill.formats.checkpoints import Checkpoint
+    from posemill.formats.torch7 import Object
 
-__all__ = ["CARD", "NAME", "Options", "convert", "create", "crop", "missing", "weights"]
+__all__ = ["CARD", "NAME", "Options", "convert", "create", "crop", "missing", "to_torch7", "weights"]
 
 NAME = "hourglass"
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "hourglass.safetensors"
@@ -79,6 +81,26 @@ def convert(checkpoint: Checkpoint, options: Options) -> tuple[dict[str, np.ndar
         want = "a Torch7 or PyTorch file"
         raise InputError(expected("weights of hourglass", want, checkpoint.kind, where=checkpoint.where))
     return tensors, {"detector": NAME, "network": sizes, "mean": list(mean), "licences": dict(CARD.licences)}
+
+
+def to_torch7(tensors: Mapping[str, np.ndarray], card: Mapping[str, Any], where: object) -> Object:
+    """The network as Torch7 has it, for the container; it subtracts nothing, so weights with a mean are refused.
+
+    Raises
+    ------
+    InputError
+        Weights of another network, or whose network wants pixels that are not in [0, 1].
+    """
+    from posemill.detectors.loading import numbers
+    from posemill.lifters.loading import build
+    from posemill.networks.hourglass import Hourglass
+    from posemill.networks.hourglass_torch7 import graph_module
+
+    if card.get("detector") != NAME or numbers(card, "mean", (0.0, 0.0, 0.0), where).any():
+        raise InputError(
+            expected("weights for Torch7", "those of an hourglass that subtracts nothing", "others", where=where)
+        )
+    return graph_module(build(Hourglass, _sizes(card, where), tensors, where))
 
 
 def crop(rgb: np.ndarray, box: np.ndarray, *, margin: float, size: int) -> Crop:
@@ -136,7 +158,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
 _LIMITS = {"stacks": 32, "features": 2048, "joints": 256, "modules": 8, "stem": 1024, "middle": 2048}
 
 
-def _sizes(card: dict[str, Any], path: Path) -> dict[str, Any]:
+def _sizes(card: Mapping[str, Any], path: object) -> dict[str, Any]:
     sizes = card.get("network", {})
     known = isinstance(sizes, dict) and not set(sizes) - {*_LIMITS, "after"} and type(sizes.get("after", False)) is bool
     if not known or any(type(n) is not int or not 1 <= n <= _LIMITS[k] for k, n in sizes.items() if k != "after"):
