@@ -7,8 +7,8 @@ least counts. Networks have random weights of the published size (8 stacks of 25
    alone in PyTorch, as it was built, on crops of the same frames. Above 1 means that what posemill does to the network
    (channels last, batch norms taken into convolutions) is worth more than all the rest costs. The same against the
    network prepared in the same way: what everything around the network costs.
-2. The whole stage, from the video to the artifact, against the network alone: wall time, so that decoding in a thread of
-   its own counts where there is a second core.
+2. The whole stage, from the video to the artifact, against the network alone: wall time, so that decoding in a thread
+   of its own counts where there is a second core.
 3. PyTorch against Torch7, one picture at a time, where ``th`` is found: Torch7 loads the network that posemill wrote.
 4. An hour of frames at 25 a second through the stage's own collecting of detections, the network a small one: memory
    after the first tenth and at the end.
