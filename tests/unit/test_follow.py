@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,16 @@ def test_alone_a_person_may_change_looks_and_turn_fast() -> None:
     roster = Roster(4)
     assert roster.assign([candidate(0, RED)], 0.0) == [1]
     assert roster.assign([candidate(150, RED - 80)], 1 / FPS) == [1]
+
+
+def test_another_reading_of_a_body_is_nobody_new() -> None:
+    roster = Roster(4)
+    assert roster.assign([candidate(0, RED)], 0.0) == [1]
+    crouching = replace(candidate(100, RED, owner=1), score=0.5)
+    standing = replace(candidate(-100, RED), score=0.9)
+    assert roster.assign([crouching, standing], 1 / FPS) == [None, 1]
+    assert roster.assign([replace(crouching, score=0.9), standing], 2 / FPS) == [1, None]
+    assert roster.assign([crouching, replace(standing, look=BLUE)], 3 / FPS) == [1, 2]
 
 
 def test_no_more_people_than_asked_for() -> None:
