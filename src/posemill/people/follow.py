@@ -5,7 +5,7 @@ Pure logic of one clip, frame by frame; who proposes candidates is the detector'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -151,11 +151,12 @@ class Roster:
         """
         self.people = [p for p in self.people if time_s - p.seen_s <= _FORGOTTEN_S]
         order = sorted(range(len(candidates)), key=lambda i: (candidates[i].shift, candidates[i].owner is None))
+        looks = {p.number: p.look for p in self.people}
         once: list[int] = []
         for i in order:
             if any(same_pose(candidates[i], candidates[j]) for j in once):
                 continue
-            again = next((j for j in once if _same_body(candidates[i], candidates[j])), None)
+            again = next((j for j in once if _same_body(candidates[i], candidates[j], looks)), None)
             if again is None:
                 once.append(i)
             elif _worth(candidates[i]) > _worth(candidates[again]):
@@ -183,13 +184,17 @@ class Roster:
         return numbers
 
 
-def _same_body(a: Candidate, b: Candidate) -> bool:
-    """Whether one found anew is a body whose pose is known already, and another reading of it."""
+def _same_body(a: Candidate, b: Candidate, looks: Mapping[int, np.ndarray]) -> bool:
+    """Whether one found anew is a body whose pose is known already, and another reading of it.
+
+    It is dressed as the owner is known to be, whatever the pose, which may be a wrong one, says now.
+    """
     if (a.owner is None) == (b.owner is None):
         return False
     if np.linalg.norm(a.middle - b.middle) > _SAME_BODY * max(a.size, b.size):
         return False
-    apart = unlike(a.look, b.look)
+    owned, found = (a, b) if a.owner is not None else (b, a)
+    apart = unlike(found.look, looks.get(owned.owner or 0, owned.look))
     return not apart > ALIKE
 
 
