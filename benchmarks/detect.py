@@ -187,7 +187,8 @@ def main() -> None:
         folder = Path(name)
         sizes = {"stacks": args.stacks, "features": args.features, "joints": 16, "modules": 1, "after": False}
         weights = args.weights or made(folder, {**sizes, "stem": 64}, 256)
-        found["network"] = read_weights(weights)[1]["network"]
+        if set(args.parts) != {"hour"}:
+            found["network"] = read_weights(weights)[1]["network"]
         if args.video:
             frames = [frame.rgb for frame in islice(media.frames(args.video), args.frames)]
         else:
