@@ -13,7 +13,9 @@ least counts. Networks have random weights of the published size (8 stacks of 25
 4. An hour of frames at 25 a second through the stage's own collecting of detections, the network a small one: memory
    after the first tenth and at the end.
 
-    python benchmarks/detect.py [--record FILE.json] [--video FILE] [--frames 8] [--turns 3] [--stacks 8]
+    python benchmarks/detect.py [--record FILE.json] [--parts speed torch7 stage hour] [--video FILE] [--frames 8]
+
+A record that is there already keeps what other parts said.
 """
 
 from __future__ import annotations
@@ -176,6 +178,8 @@ def main() -> None:
     parser.add_argument("--stacks", type=int, default=8)
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--hour", type=int, default=_HOUR, help="frames of part 4")
+    parts = ("speed", "torch7", "stage", "hour")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="stage only with --video")
     args = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
@@ -183,37 +187,42 @@ def main() -> None:
         folder = Path(name)
         sizes = {"stacks": args.stacks, "features": args.features, "joints": 16, "modules": 1, "after": False}
         weights = args.weights or made(folder, {**sizes, "stem": 64}, 256)
-        found["network"] = read_weights(weights)[1]["network"]
+        if set(args.parts) != {"hour"}:
+            found["network"] = read_weights(weights)[1]["network"]
         if args.video:
             frames = [frame.rgb for frame in islice(media.frames(args.video), args.frames)]
         else:
             rng = np.random.default_rng(0)
             frames = [rng.integers(0, 256, (540, 960, 3), dtype=np.uint8) for _ in range(args.frames)]
-        speed = against_network(weights, frames, args.turns)
-        found["frames per CPU second"] = speed
-        found["detector / network alone"] = speed["detector"] / speed["network alone"]
-        found["detector / network prepared"] = speed["detector"] / speed["network prepared"]
-        _say(found)
-        torch7 = against_torch7(weights, folder, args.turns)
+        if "speed" in args.parts:
+            speed = against_network(weights, frames, args.turns)
+            found["frames per CPU second"] = speed
+            found["detector / network alone"] = speed["detector"] / speed["network alone"]
+            found["detector / network prepared"] = speed["detector"] / speed["network prepared"]
+            _say(found, args.record)
+        torch7 = against_torch7(weights, folder, args.turns) if "torch7" in args.parts else None
         if torch7 is not None:
             found["CPU s per picture"] = torch7
             found["PyTorch / Torch7"] = torch7["Torch7"] / torch7["PyTorch"]
-        _say(found)
-        if args.video:
+            _say(found, args.record)
+        if args.video and "stage" in args.parts:
             short = folder / "short.mp4"
             shutil.copyfile(args.video, short)
             count = sum(1 for _ in media.frames(short))
             stage = whole_stage(weights, short, count, 1)
             found["stage, wall s"] = {**stage, "frames": count}
             found["stage / network prepared"] = stage["network prepared"] / stage["stage"]
-        found["an hour, resident MB"] = an_hour(folder, [rgb[:128, :128] for rgb in frames], args.hour)
-    _say(found)
-    if args.record:
-        args.record.write_text(json.dumps(found, indent=1, default=float) + "\n")
+            _say(found, args.record)
+        if "hour" in args.parts:
+            found["an hour, resident MB"] = an_hour(folder, [rgb[:128, :128] for rgb in frames], args.hour)
+            _say(found, args.record)
 
 
-def _say(found: dict[str, Any]) -> None:
-    print(json.dumps(found, indent=1, default=float), flush=True)
+def _say(found: dict[str, Any], record: Path | None) -> None:
+    print(json.dumps(found, indent=1), flush=True)
+    if record:
+        before = json.loads(record.read_text()) if record.is_file() else {}
+        record.write_text(json.dumps({**before, **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
             device = detector.device
             shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
             if isinstance(detector, BatchDetector):
-                shown = ahead(shown, 2 * detector.batch)
+                # The next batch, and a little more; pictures are large.
+                shown = ahead(shown, detector.batch + 2)
             shown = progress(shown, info.frame_count_hint, f"detect {subject}/{name}")
             _detect(clip, shown, detector, sheet.get("fps"))
     except ClipError as error:
