@@ -103,7 +103,8 @@ local function work()
         end
         answers:write(tags, peaks.find(maps), maps)
         if heatmaps then
-            heatmaps:writeFloat(maps:contiguous():storage())
+            -- The tensor may be the part of a larger storage that this chunk needs.
+            heatmaps:writeFloat(maps:clone():storage())
         end
         done = done + pictures:size(1)
         if os.time() - said >= EVERY_S then
