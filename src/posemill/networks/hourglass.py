@@ -15,8 +15,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["DEPTH", "STRIDE", "Hourglass", "Level", "Residual", "Stack", "empty", "layers", "parameter_count"]
+__all__ = ["DEPTH", "STRIDE", "Hourglass", "Level", "Residual", "Stack", "empty", "fused", "layers", "parameter_count"]
 
 DEPTH = 4
 """Times that an hourglass halves its picture."""
@@ -164,6 +165,29 @@ def layers(network: Hourglass) -> Iterator[tuple[str, nn.Conv2d | nn.BatchNorm2d
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             yield name, module
+
+
+def fused(network: Hourglass) -> Hourglass:
+    """Take batch norms that follow a convolution into it: the same answers, fewer passes over memory.
+
+    The network is changed; it must be in evaluation mode, and its tensors no longer have the names of weights files.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, Residual):
+            _fuse(module, "conv1", "norm2")
+            _fuse(module, "conv2", "norm3")
+        elif isinstance(module, Stack):
+            for i in range(0, len(module.lin), 3):
+                _fuse(module.lin, str(i), str(i + 1))
+    _fuse(network, "conv", "norm")
+    return network
+
+
+def _fuse(parent: nn.Module, conv: str, norm: str) -> None:
+    first, second = parent.get_submodule(conv), parent.get_submodule(norm)
+    assert isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
+    parent.register_module(conv, fuse_conv_bn_eval(first, second))
+    parent.register_module(norm, nn.Identity())
 
 
 def parameter_count(network: nn.Module) -> int:
