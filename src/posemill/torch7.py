@@ -15,7 +15,7 @@ import yaml
 from posemill import apptainer
 from posemill.errors import MissingError, expected
 
-__all__ = ["PROGRAM", "command", "environment", "lua_digest", "lua_folder"]
+__all__ = ["PROGRAM", "command", "environment", "lua_digest", "lua_folder", "sheet"]
 
 PROGRAM = "/opt/hourglass/predict.lua"
 """The program in the image ``hourglass``."""
@@ -39,6 +39,11 @@ def lua_digest() -> str:
     if folder is None:
         return ""
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _MODULES)).hexdigest()
+
+
+def sheet(detector: str, image: str = "") -> dict[str, str]:
+    """What a request says of the code that a detector runs outside Python: the image's digest, or that of the Lua."""
+    return {"torch7": image or lua_digest()} if detector == "hourglass_torch7" else {}
 
 
 def command(given: str | None, files: Iterable[Path]) -> list[str]:

@@ -27,12 +27,14 @@ from posemill.detectors.heatmaps import Peaks
 from posemill.detectors.protocol import Detection, DetectorCard
 from posemill.detectors.top_down import Sigma, TopDown, TopDownOptions
 from posemill.errors import InputError, expected
+from posemill.formats.crop_files import PeakReader
+from posemill.skeleton import joint_set
 
 if TYPE_CHECKING:
-    from posemill.detectors.crops import Crop
+    from posemill.detectors.torch7_process import Torch7
     from posemill.people.boxes import BoxSource
 
-__all__ = ["CARD", "NAME", "TAG", "Cutter", "Options", "create", "cutter", "missing", "weights", "write_weights"]
+__all__ = ["CARD", "NAME", "TAG", "Cutter", "Options", "create", "missing", "pictures", "weights", "write_weights"]
 
 NAME = "hourglass_torch7"
 
@@ -84,10 +86,20 @@ def missing(path: Path) -> str:
     return loading.missing(path, NAME)
 
 
-class _Card(NamedTuple):
-    size: int
-    mean: np.ndarray
-    sigma: Sigma
+def write_weights(options: Options, output: Path) -> None:
+    """Write the weights as a .t7 that Torch7 may read: read as data here, and written anew.
+
+    Raises
+    ------
+    InputError
+        The file is not a stacked hourglass's.
+    MissingError
+        There is none.
+    """
+    from posemill.formats.torch7_writer import write_torch7
+
+    path = weights(options)
+    write_torch7(output, hourglass.to_torch7(*_read(path), path))
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -97,35 +109,26 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return loading.read(path, hourglass.NAME, hourglass.convert, hourglass.Options())
 
 
-def _said(card: dict[str, Any], path: Path) -> _Card:
-    from posemill.detectors.loading import numbers, whole_number
-    from posemill.detectors.top_down import sigma_of
-    from posemill.skeleton import joint_set
+class _Said(NamedTuple):
+    """What a card says of crops and keypoints."""
 
+    size: int
+    sigma: Sigma
+
+
+def _said(path: Path) -> _Said:
+    from posemill.detectors.loading import card_of, whole_number
+    from posemill.detectors.top_down import sigma_of
+
+    card = card_of(path, hourglass.NAME, hourglass.convert, hourglass.Options())
     size = whole_number(card, "resolution", 64, 1024, 256, path)
     if size % 64:
         raise InputError(expected("card: resolution", "a multiple of 64", size, where=path))
-    return _Card(size, numbers(card, "mean", (0.0, 0.0, 0.0), path), sigma_of(card, len(joint_set("mpii16")), path))
+    joints = len(joint_set(CARD.joint_set))
+    return _Said(size, sigma_of(card, joints, path))
 
 
-def write_weights(options: Options, output: Path) -> None:
-    """Write the weights as a .t7 that Torch7 may read: read as data here, and written anew.
-
-    Raises
-    ------
-    InputError
-        The file is not a stacked hourglass's; it holds Lua functions.
-    MissingError
-        There is none.
-    """
-    from posemill.formats.torch7_writer import write_torch7
-    from posemill.lifters.loading import build
-    from posemill.networks.hourglass import Hourglass
-    from posemill.networks.hourglass_torch7 import graph_module
-
-    path = weights(options)
-    tensors, card = _read(path)
-    write_torch7(output, graph_module(build(Hourglass, card.get("network", {}), tensors, path)))
+# ------------------------------------------------------------------------------------------------ crops
 
 
 class Cutter:
@@ -134,9 +137,8 @@ class Cutter:
     def __init__(self, options: Options, *, temporal: bool) -> None:
         from posemill.people.boxes import box_source
 
-        path = weights(options)
-        said = _said(_read(path)[1], path)
-        self.size, self.mean, self.flip, self.at_once = said.size, said.mean, options.flip, options.frames_at_once()
+        said = _said(weights(options))
+        self.size, self.flip, self.at_once = said.size, options.flip, options.frames_at_once()
         self._crop = partial(hourglass.crop, margin=options.crop_margin(), size=said.size)
         self._boxes: BoxSource = box_source(options, temporal=temporal)
         self._frame = 0
@@ -158,22 +160,16 @@ class Cutter:
                 crops.append(self._crop(rgb, box).pixels)
             self._frame += 1
         pixels = np.stack(crops) if crops else np.zeros((0, self.size, self.size, 3), np.float32)
-        return np.array(tags, TAG), pictures(pixels, self.mean)
+        return np.array(tags, TAG), pictures(pixels)
 
 
-def cutter(options: Options, *, temporal: bool) -> Cutter:
-    """Make what cuts the crops of one clip."""
-    return Cutter(options, temporal=temporal)
-
-
-def pictures(pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Crops (n, H, W, 3), 0 to 255, as the network takes them: (n, 3, H, W) float32, 0 to 1 but for the mean."""
-    scaled = pixels * np.float32(1 / 255)
-    return (scaled - mean.astype(np.float32) if mean.any() else scaled).transpose(0, 3, 1, 2)
+def pictures(pixels: np.ndarray) -> np.ndarray:
+    """Crops (n, H, W, 3), 0 to 255, as the network takes them: (n, 3, H, W) float32, 0 to 1."""
+    return (pixels * np.float32(1 / 255)).transpose(0, 3, 1, 2)
 
 
 def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> TopDown:
-    """Start Torch7, or take the peaks that it has found already.
+    """Make the detector: with Torch7 beside it, or with the peaks that it has found already.
 
     Parameters
     ----------
@@ -187,33 +183,105 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     InputError
         Weights of another network; peaks that are none.
     """
+    said = _said(weights(options))
     if peaks is not None:
-        return _Replayed(options, peaks)
+        recorded = _Recorded(peaks)
+        return _Replayed(options, said, recorded)
     from posemill.detectors.torch7_process import Torch7
+    from posemill.people.boxes import box_source
 
-    path = weights(options)
-    tensors, card = _read(path)
-    return _Live(options, temporal=temporal, said=_said(card, path), torch7=Torch7(options, write_weights))
+    process = Torch7(partial(write_weights, options), program=options.torch7, size=said.size, flip=options.flip)
+    return _Live(options, said, box_source(options, temporal=temporal), process)
 
 
-class _Torch7Detector(TopDown):
-    """The parts of a top-down detector without a network of its own."""
+def _no_heatmaps(pixels: np.ndarray) -> np.ndarray:
+    raise NotImplementedError("Torch7 keeps the heatmaps to itself")
 
-    def __init__(self, options: Options, *, said: _Card, boxes: BoxSource) -> None:
-        def none(_: np.ndarray) -> np.ndarray:
-            raise NotImplementedError
 
+class _Detector(TopDown):
+    """A top-down detector that is told the peaks."""
+
+    def __init__(self, options: Options, said: _Said, boxes: BoxSource) -> None:
         super().__init__(
             joints=CARD.joint_set,
             device="torch7",
             boxes=boxes,
             crop=partial(hourglass.crop, margin=options.crop_margin(), size=said.size),
-            network=none,
+            network=_no_heatmaps,
             sigma=said.sigma,
             flip=options.flip,
             batch=options.frames_at_once(),
         )
 
     def detect_many(self, frames: Sequence[tuple[np.ndarray, float]]) -> list[list[Detection]]:
+        # Whoever cuts the crops beforehand does not know it either.
         self._previous = None
         return super().detect_many(frames)
+
+
+class _Live(_Detector):
+    """With a ``th`` beside it."""
+
+    def __init__(self, options: Options, said: _Said, boxes: BoxSource, process: Torch7) -> None:
+        super().__init__(options, said, boxes)
+        self._process = process
+
+    def __enter__(self) -> Self:
+        self._process.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._process.__exit__(*error)
+
+    def _peaks(self, pixels: np.ndarray) -> Peaks:
+        return self._process.peaks(pictures(pixels))
+
+
+class _Recorded:
+    """The boxes and peaks of a file, frame by frame; a source of boxes."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            chunks = list(PeakReader(file, tag=TAG, joints=len(joint_set(CARD.joint_set)), where=path))
+        self._path = path
+        self._tags = np.concatenate([chunk.tags for chunk in chunks]) if chunks else np.zeros(0, TAG)
+        self._values = [np.concatenate([chunk[k] for chunk in chunks]) for k in (1, 2, 3)] if chunks else []
+        self._frame = self._told = self._given = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
+        """Boxes of the next frame, as they were when its crops were cut."""
+        boxes = []
+        while self._told < len(self._tags) and self._tags[self._told]["frame"] <= self._frame:
+            tag = self._tags[self._told]
+            if tag["frame"] != self._frame or abs(tag["time_s"] - time_s) > 1e-6:
+                got = f"frame {tag['frame']} at {tag['time_s']:g} s"
+                want = f"frame {self._frame} at {time_s:g} s"
+                raise InputError(expected("peaks", want, got, where=self._path, do="they are another video's"))
+            boxes.append(tag["box"].astype(np.float64))
+            self._told += 1
+        self._frame += 1
+        return boxes
+
+    def next(self, count: int) -> Peaks:
+        """Peaks of so many further crops."""
+        chosen = slice(self._given, self._given + count)
+        self._given += count
+        return Peaks(*(values[chosen] for values in self._values))
+
+
+class _Replayed(_Detector):
+    """With what ``th`` found in an earlier job."""
+
+    def __init__(self, options: Options, said: _Said, recorded: _Recorded) -> None:
+        super().__init__(options, said, recorded)
+        self._recorded = recorded
+
+    def _peaks(self, pixels: np.ndarray) -> Peaks:
+        return self._recorded.next(len(pixels))
