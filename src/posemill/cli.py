@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from cyclopts import App, Parameter
@@ -644,6 +644,59 @@ def hourglass_crop(
 
     sheet = _clip_sheet(video, "hourglass_torch7", subject=subject, clip=clip, fps=fps, start_s=start_s)
     run.crop(video, output, _request("detect", stage, "hourglass_torch7", option, sheet))
+
+
+@hourglasses.command(name="predict")
+def hourglass_predict(
+    annotations: Path,
+    images: Path,
+    *,
+    output: Output,
+    detector: str = "hourglass",
+    variant: Literal["demo", "train"] = "demo",
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    option: Options = None,
+) -> None:
+    """Find the joints of MPII's annotated people, in the layout of the published demo: HDF5 with preds (N, 16, 2).
+
+    Parameters
+    ----------
+    annotations
+        HDF5 with center and scale; the pictures' names in it, or beside it in {name}_images.txt.
+    images
+        Folder of MPII's pictures.
+    detector
+        hourglass or hourglass_torch7.
+    variant
+        Crop, decode and rounding of the published demo, or of the training code.
+    raw
+        Centre and scale are MPII's own, not yet lowered and enlarged as in the demo's annotations.
+    """
+    from posemill.stages import hourglass_mpii as run
+
+    options = _options(option)
+    run.predict(annotations, images, output, detector=detector, variant=variant, raw=raw, options=options)
+
+
+@hourglasses.command(name="pckh")
+def hourglass_pckh(
+    predictions: Path,
+    annotations: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="JSON to write.")] = None,
+) -> None:
+    """Print PCKh at half the head's size, as published.
+
+    Parameters
+    ----------
+    predictions
+        HDF5 with preds, as posemill hourglass predict and the published demo write it.
+    annotations
+        HDF5 with part and normalize.
+    """
+    from posemill.stages import hourglass_mpii as run
+
+    print(run.pckh(predictions, annotations, output))
 
 
 motions = App(name="motion", help="Motion capture to train and judge on.")

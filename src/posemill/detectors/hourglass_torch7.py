@@ -211,6 +211,7 @@ class _Detector(TopDown):
             sigma=said.sigma,
             flip=options.flip,
             batch=options.frames_at_once(),
+            size=said.size,
         )
 
     def detect_many(self, frames: Sequence[tuple[np.ndarray, float]]) -> list[list[Detection]]:
@@ -234,7 +235,7 @@ class _Live(_Detector):
         super().__exit__(*error)
         self._process.__exit__(*error)
 
-    def _peaks(self, pixels: np.ndarray) -> Peaks:
+    def find(self, pixels: np.ndarray) -> Peaks:
         return self._process.peaks(pictures(pixels))
 
 
@@ -283,5 +284,5 @@ class _Replayed(_Detector):
         super().__init__(options, said, recorded)
         self._recorded = recorded
 
-    def _peaks(self, pixels: np.ndarray) -> Peaks:
+    def find(self, pixels: np.ndarray) -> Peaks:
         return self._recorded.next(len(pixels))
