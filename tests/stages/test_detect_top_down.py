@@ -13,8 +13,9 @@ from posemill import registry
 from posemill.detectors import hourglass, pose_resnet
 from posemill.errors import InputError, MissingError
 from posemill.formats.artifact import read
+from posemill.formats.checkpoints import Checkpoint
 from posemill.formats.torch7_writer import write_torch7
-from posemill.formats.weights import read_weights
+from posemill.formats.weights import read_weights, write_weights
 from posemill.lifters.loading import store
 from posemill.networks.hourglass import Hourglass
 from posemill.networks.hourglass_torch7 import graph_module
@@ -101,20 +102,23 @@ def test_published_files_detect_alike(video: Path, tmp_path: Path) -> None:
         convert.run(tmp_path / "b.safetensors", tmp_path / "c.t7", "hourglass", kind="detectors")
 
 
-def test_pose_resnet_of_coco(video: Path, tmp_path: Path) -> None:
-    """The authors' layout: joints, depth and crop follow from the tensors; the artifact has COCO's joints."""
-    torch.manual_seed(0)
-    state = PoseResnet(50, 17).state_dict()
-    state["final_layer.bias"] += 0.1
-    torch.save(state, tmp_path / "pose_resnet_50_256x192.pth.tar")
-    artifact = found(video, tmp_path, detector="pose_resnet", weights=tmp_path / "pose_resnet_50_256x192.pth.tar")
-    assert artifact.joint_set == "coco17"
-    options = pose_resnet.Options(weights=tmp_path / "pose_resnet_50_256x192.pth.tar")
-    assert pose_resnet.card(options).joint_set == "coco17"
+def test_pose_resnet_of_coco(tmp_path: Path) -> None:
+    """The authors' layout: joints, depth and crop follow from the tensors, and the crop may be said."""
+    with torch.device("meta"):
+        shapes = {name: tuple(tensor.shape) for name, tensor in PoseResnet(50, 17).state_dict().items()}
+    # Numbers that need no random generator: this is about names and shapes.
+    state = {name: np.full(shape, 0.01, np.float16) for name, shape in shapes.items() if shape}
+    tensors, card = pose_resnet.convert(Checkpoint("torch", state), pose_resnet.Options())
+    assert (card["joint_set"], card["resolution"]) == ("coco17", [192, 256])
+    assert card["network"] == {"depth": 50, "joints": 17} and card["channels"] == "bgr"
+    write_weights(tmp_path / "w.safetensors", tensors, {**card, "resolution": [32, 64]})
+    given = {"weights": tmp_path / "w.safetensors", "boxes": "frame"}
+    assert pose_resnet.card(pose_resnet.Options(**given)).joint_set == "coco17"
+    with pose_resnet.create(pose_resnet.Options(**given, flip=False), temporal=True) as detector:
+        answers = detector.detect_many([(picture(0), 0.0), (picture(1), 0.1)])
+    assert [len(found[0].keypoints) for found in answers] == [17, 17]
     with pytest.raises(InputError, match="resolution"):
-        pose_resnet.create(
-            pose_resnet.Options(weights=options.weights, boxes="frame", resolution=(100, 100)), temporal=True
-        )
+        pose_resnet.create(pose_resnet.Options(**given, resolution=(64, 64)), temporal=True)
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ class TopDown:
         score = np.clip(found.score[person], 0, 1)
         inside = ((keypoints >= -0.5) & (keypoints <= np.array(size) - 0.5)).all(-1)
         valid = (score > 0) & inside
-        size_px = float(stature_px(np.where(valid[:, None], keypoints, np.nan), self.joint_set))
+        # What lies beyond the picture's edge is a guess, but says how large the person is.
+        size_px = float(stature_px(np.where((score > 0)[:, None], keypoints, np.nan), self.joint_set))
         if not valid.any() or not np.isfinite(size_px):
             return None
         sigma = self._sigma.of(found, person, stride * float(crop.step.mean()), size_px)
