@@ -10,13 +10,14 @@ local function refuse(...)
     error({refused = string.format(...)}, 0)
 end
 
-local function number(fields, name, otherwise)
+-- A whole number of a layer: a size of its window unless more is allowed.
+local function number(fields, name, otherwise, most)
     local value = fields[name]
     if value == nil then
         value = otherwise
     end
-    if type(value) ~= 'number' or value ~= math.floor(value) or value < 0 or value > 65536 then
-        refuse('expected %s of a layer as a whole number, got %s', name, tostring(value))
+    if type(value) ~= 'number' or value ~= math.floor(value) or value < 0 or value > (most or 16) then
+        refuse('expected %s of a layer as a whole number to %d, got %s', name, most or 16, tostring(value))
     end
     return value
 end
@@ -47,8 +48,14 @@ local function convolution(f)
         refuse('expected convolutions of one group, got %s', tostring(f.groups))
     end
     local pad = f.padding or 0
-    local from, to = number(f, 'nInputPlane'), number(f, 'nOutputPlane')
-    local layer = nn.SpatialConvolution(from, to, number(f, 'kW'), number(f, 'kH'), number(f, 'dW'), number(f, 'dH'),
+    local from, to = number(f, 'nInputPlane', nil, 65536), number(f, 'nOutputPlane', nil, 65536)
+    local width, height = number(f, 'kW'), number(f, 'kH')
+    -- Before room is made for them.
+    if not torch.isTensor(f.weight) or f.weight:nElement() ~= from * to * width * height then
+        refuse('expected %d weights of a convolution, got %s', from * to * width * height,
+            torch.isTensor(f.weight) and f.weight:nElement() or type(f.weight))
+    end
+    local layer = nn.SpatialConvolution(from, to, width, height, number(f, 'dW'), number(f, 'dH'),
         number(f, 'padW', pad), number(f, 'padH', pad))
     fill(layer.weight, f.weight, 'weights of a convolution')
     fill(layer.bias, f.bias, 'biases of a convolution')
