@@ -56,7 +56,7 @@ function Reader:tensor(kind)
     if dimensions > 16 then
         refuse(('expected at most 16 dimensions, got %d'):format(dimensions))
     end
-    local sizes, strides, last = {}, {}, 0
+    local sizes, strides, last, count = {}, {}, 0, 1
     for i = 1, dimensions do
         sizes[i] = self.file:readLong()
     end
@@ -75,7 +75,11 @@ function Reader:tensor(kind)
         if sizes[i] < 1 or strides[i] < 0 then
             refuse(('expected a tensor of positive sizes, got %d'):format(sizes[i]))
         end
-        last = last + (sizes[i] - 1) * strides[i]
+        last, count = last + (sizes[i] - 1) * strides[i], count * sizes[i]
+    end
+    -- A stride of 0 would let few numbers stand for many.
+    if count > storage:size() then
+        refuse(('expected a tensor of at most its %d numbers, got one of %g'):format(storage:size(), count))
     end
     if offset < 1 or offset + last > storage:size() then
         refuse(('expected a tensor within its %d numbers, got one that ends at %g'):format(
@@ -92,7 +96,8 @@ function Reader:class()
     if version then
         name = self:string()
     end
-    return name, version or 0
+    -- It may come to stand in a message.
+    return (name:sub(1, 80):gsub('[^%w%._ ]', '?')), version or 0
 end
 
 function Reader:torch(index, depth)

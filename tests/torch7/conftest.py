@@ -36,6 +36,7 @@ class Torch7:
             [*start, str(script), *map(str, arguments)],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout,
             env=torch7.environment(),
         )

@@ -132,7 +132,7 @@ def test_damaged_networks_load_or_are_refused(torch: Torch7, made, tmp_path: Pat
     whole = np.frombuffer(made("released", 1).file.read_bytes(), np.uint8)
     rng = np.random.default_rng(5)
     names = []
-    for i in range(300):
+    for i in range(90):
         data = whole.copy()
         at = rng.integers(0, len(data) - 8)
         if i % 3 == 0:
@@ -149,7 +149,7 @@ def test_damaged_networks_load_or_are_refused(torch: Torch7, made, tmp_path: Pat
     lines = said.splitlines()
     assert len(lines) == len(names)
     refused = [line for line in lines if line.startswith("refused: ")]
-    assert len(refused) > 100
+    assert len(refused) > 30
     assert all(line.strip() == "loaded" or line.startswith(("refused: ", "error: ")) for line in lines)
 
 
