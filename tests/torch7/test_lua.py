@@ -39,9 +39,7 @@ def predicted(torch: Torch7, weights: Path, pictures: np.ndarray, folder: Path, 
     """Peaks, and the heatmaps that they were found in."""
     tags = write_crops(folder / "crops", pictures, flip=flip)
     maps = folder / "maps.f32"
-    code, said, problem = torch.run(
-        PREDICT, folder / "crops", folder / "peaks", "-weights", weights, "-heatmaps", maps
-    )
+    code, said, problem = torch.run(PREDICT, folder / "crops", folder / "peaks", "-weights", weights, "-heatmaps", maps)
     assert code == 0, problem
     assert said == "" and problem == ""
     chunks = read_peaks(folder / "peaks")
