@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from posemill.detectors import hourglass
 from posemill.detectors.heatmaps import Peaks
@@ -65,9 +65,17 @@ class Options(TopDownOptions):
         Field(description="By hand: a th, or an image for Apptainer; null: th on PATH, else the image hourglass."),
     ] = None
     box_every_s: Annotated[
-        Literal[0], Field(description="MediaPipe looks at every frame: crops are cut before any keypoint is known.")
-    ] = 0
-    half: Annotated[Literal[False], Field(description="Torch7 computes in single precision.")] = False
+        float,
+        Field(ge=0, le=0, description="MediaPipe looks at every frame: crops are cut before keypoints are known."),
+    ] = 0.0
+    half: Annotated[bool, Field(description="False: Torch7 computes in single precision.")] = False
+
+    @field_validator("half")
+    @classmethod
+    def _single(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("expected false, as Torch7 computes in single precision")
+        return value
 
     def frames_at_once(self) -> int:
         """``batch``, or four: Torch7 keeps the numbers of every layer."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class CropWriter:
         Whether heatmaps are to be averaged with those of the mirrored crops.
     """
 
-    def __init__(self, file: BinaryIO, *, tag: np.dtype, size: int, flip: bool) -> None:
+    def __init__(self, file: IO[bytes], *, tag: np.dtype, size: int, flip: bool) -> None:
         self._file, self._tag, self._size = file, tag.newbyteorder("<"), size
         file.write(_CROPS + struct.pack("<6i", self._tag.itemsize, 3, size, size, _FLOAT32, int(flip)))
 
@@ -95,7 +95,7 @@ class PeakReader:
         Not peaks, of other tags or joints, or not whole; from the iteration.
     """
 
-    def __init__(self, file: BinaryIO, *, tag: np.dtype, joints: int, where: str | Path) -> None:
+    def __init__(self, file: IO[bytes], *, tag: np.dtype, joints: int, where: str | Path) -> None:
         self._file, self._tag, self._joints, self._where = file, tag.newbyteorder("<"), joints, where
         self._begun = False
 
