@@ -61,9 +61,9 @@ def test_the_right_person_on_every_frame(scene: Path, tmp_path: Path) -> None:
     assert clip.attrs["people_seen"] == 2
     # Where the subject is hidden whole, nobody is made up for longer than gaps are filled.
     assert np.isfinite(error).mean() > 0.9
-    assert np.nanmax(error) < 0.16 and np.nanmedian(error) < 0.015
+    assert np.nanmax(error) < 0.25 and np.nanmedian(error) < 0.015
 
 
 def test_alone_mediapipe_goes_over_to_who_is_nearer(scene: Path, tmp_path: Path) -> None:
     error = away(scene, gathered(scene, tmp_path, "main", follow=False))
-    assert (error > 0.2).sum() > 10
+    assert (error > 0.25).sum() > 10

@@ -155,7 +155,7 @@ class Follower:
         look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
         after = pose.region
         shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
-        yield Candidate(limbs, size, look, shift, owner), pose, detection
+        yield Candidate(limbs, size, look, shift, owner, float(detection.score[_LIMBS].mean())), pose, detection
 
 
 def _doubtful(detection: Detection) -> bool:

@@ -26,6 +26,9 @@ _MEMORY_S = 0.3
 _MOST, _MOST_ALONE = 9.0, 60.0
 # Two poses of limbs less than this apart, in statures, are of one person.
 _SAME = 0.12
+# Middles nearer than this, in statures, of people dressed alike are one body's; another reading of it must be seen so
+# much better.
+_SAME_BODY, _BETTER = 0.35, 0.05
 _FORGOTTEN_S = 10.0
 # Share of a new look that is taken over, and the most of a look that may differ for it.
 _LEARNT = 0.05
@@ -47,6 +50,8 @@ class Candidate:
         By how much of a stature the pose lies off the region where it was looked for.
     owner
         Number of the person in whose region it was seen, None for one found.
+    score
+        How well the limbs are seen, 0 to 1.
     """
 
     limbs: Points2
@@ -54,6 +59,7 @@ class Candidate:
     look: np.ndarray
     shift: float = 0.0
     owner: int | None = None
+    score: float = 1.0
 
     @property
     def middle(self) -> np.ndarray:
@@ -147,8 +153,13 @@ class Roster:
         order = sorted(range(len(candidates)), key=lambda i: (candidates[i].shift, candidates[i].owner is None))
         once: list[int] = []
         for i in order:
-            if not any(same_pose(candidates[i], candidates[j]) for j in once):
+            if any(same_pose(candidates[i], candidates[j]) for j in once):
+                continue
+            again = next((j for j in once if _same_body(candidates[i], candidates[j])), None)
+            if again is None:
                 once.append(i)
+            elif _worth(candidates[i]) > _worth(candidates[again]):
+                once[once.index(again)] = i
         numbers: list[int | None] = [None] * len(candidates)
         recent = [p for p in self.people if time_s - p.seen_s < 1.0]
         lonely = len(once) == 1 and len(recent) == 1
@@ -170,6 +181,21 @@ class Roster:
                 self.people.append(Person(self._count, candidate.middle, candidate.size, candidate.look, time_s))
                 numbers[i] = self._count
         return numbers
+
+
+def _same_body(a: Candidate, b: Candidate) -> bool:
+    """Whether one found anew is a body whose pose is known already, and another reading of it."""
+    if (a.owner is None) == (b.owner is None):
+        return False
+    if np.linalg.norm(a.middle - b.middle) > _SAME_BODY * max(a.size, b.size):
+        return False
+    apart = unlike(a.look, b.look)
+    return not apart > ALIKE
+
+
+def _worth(candidate: Candidate) -> float:
+    """How well a reading of a body is seen; a new one must be better."""
+    return candidate.score - (_BETTER if candidate.owner is None else 0.0)
 
 
 def _near(a: Candidate, b: Candidate) -> bool:

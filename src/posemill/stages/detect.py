@@ -239,10 +239,10 @@ def _detect(clip: Clip, shown: Iterator[Frame], detector: Detector, fps: float |
     times: list[float] = []
     batches = detector if isinstance(detector, BatchDetector) else None
     for some in batched(_timed(clip, shown, fps), batches.batch if batches else 1):
-        answers = batches.detect_many(some) if batches else [detector.detect(*frame) for frame in some]
-        for (rgb, time_s), found in zip(some, answers, strict=True):
-            looks = [appearance(rgb, d.keypoints, d.valid, detector.joint_set) for d in found]
-            people.add(len(times), time_s, found, looks, temporal=clip.temporal)
+        found = batches.detect_many(some) if batches else [detector.detect(*frame) for frame in some]
+        for (rgb, time_s), detections in zip(some, found, strict=True):
+            looks = [appearance(rgb, d.keypoints, d.valid, detector.joint_set) for d in detections]
+            people.add(len(times), time_s, detections, looks, temporal=clip.temporal)
             times.append(time_s)
     clip.time = np.array(times)
     clip.tracks = people.tracks(len(times))
