@@ -38,8 +38,8 @@ __all__ = ["CARD", "NAME", "TAG", "Cutter", "Options", "create", "missing", "pic
 
 NAME = "hourglass_torch7"
 
-TAG = np.dtype([("frame", "<i8"), ("time_s", "<f8"), ("box", "<f8", (4,))])
-"""What goes with each crop: the number of frames before its own, their time, the box in px."""
+TAG = np.dtype([("frame", "<i8"), ("time_s", "<f8"), ("box", "<f8", (4,)), ("person", "<i8")])
+"""What goes with each crop: the frames before its own, its time, the box in px, and its person (-1: not known)."""
 
 CARD = DetectorCard(
     joint_set="mpii16",
@@ -160,11 +160,12 @@ class Cutter:
 
     def cut(self, frames: Sequence[tuple[np.ndarray, float]]) -> tuple[np.ndarray, np.ndarray]:
         """Tags (n,) and pictures (n, 3, size, size) of the people in further frames: the picture and its time in s."""
-        tags: list[tuple[int, float, np.ndarray]] = []
+        tags: list[tuple[int, float, np.ndarray, int]] = []
         crops: list[np.ndarray] = []
         for rgb, time_s in frames:
-            for box in self._boxes.for_frame(rgb, time_s, None):
-                tags.append((self._frame, time_s, box))
+            boxes = self._boxes.for_frame(rgb, time_s, None)
+            for box, who in zip(boxes, self._boxes.persons, strict=False):
+                tags.append((self._frame, time_s, box, -1 if who is None else who))
                 crops.append(self._crop(rgb, box).pixels)
             self._frame += 1
         pixels = np.stack(crops) if crops else np.zeros((0, self.size, self.size, 3), np.float32)
@@ -257,6 +258,7 @@ class _Recorded:
         self._tags = np.concatenate([chunk.tags for chunk in chunks]) if chunks else np.zeros(0, TAG)
         self._values = [np.concatenate([chunk[k] for chunk in chunks]) for k in (1, 2, 3)] if chunks else []
         self._frame = self._told = self._given = 0
+        self.persons: list[int | None] = []
 
     def __enter__(self) -> Self:
         return self
@@ -266,7 +268,7 @@ class _Recorded:
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
         """Boxes of the next frame, as they were when its crops were cut."""
-        boxes = []
+        boxes, self.persons = [], []
         while self._told < len(self._tags) and self._tags[self._told]["frame"] <= self._frame:
             tag = self._tags[self._told]
             if tag["frame"] != self._frame or abs(tag["time_s"] - time_s) > 1e-6:
@@ -274,6 +276,7 @@ class _Recorded:
                 want = f"frame {self._frame} at {time_s:g} s"
                 raise InputError(expected("peaks", want, got, where=self._path, do="they are another video's"))
             boxes.append(tag["box"].astype(np.float64))
+            self.persons.append(int(tag["person"]) if tag["person"] >= 0 else None)
             self._told += 1
         self._frame += 1
         return boxes
