@@ -152,6 +152,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         sigma=sigma,
         flip=options.flip,
         batch=options.frames_at_once(),
+        size=size,
     )
 
 

@@ -121,6 +121,8 @@ class TopDown:
         Average with the mirrored picture's heatmaps; these moved one pixel.
     batch
         Frames at once.
+    size
+        Width of the crops in px.
     """
 
     def __init__(
@@ -135,8 +137,9 @@ class TopDown:
         flip: bool,
         shift: bool = False,
         batch: int = 1,
+        size: int = 256,
     ) -> None:
-        self.joint_set, self.device, self.batch = joints, device, batch
+        self.joint_set, self.device, self.batch, self.size = joints, device, batch, size
         self._boxes, self._crop, self._network, self._sigma = boxes, crop, network, sigma
         self._flip, self._shift = flip, shift
         self._swap = joint_set(joints).flip_permutation
@@ -166,7 +169,7 @@ class TopDown:
                 owners.append(number)
         answers: list[list[Detection]] = [[] for _ in frames]
         if crops:
-            found = self._peaks(np.stack([crop.pixels for crop in crops]))
+            found = self.find(np.stack([crop.pixels for crop in crops]))
             for person, (crop, number) in enumerate(zip(crops, owners, strict=True)):
                 detection = self._detection(found, person, crop, frames[number][0].shape[1::-1])
                 if detection is not None:
@@ -174,7 +177,8 @@ class TopDown:
         self._previous = answers[-1][0] if answers and answers[-1] else None
         return answers
 
-    def _peaks(self, pixels: np.ndarray) -> Peaks:
+    def find(self, pixels: np.ndarray) -> Peaks:
+        """Peaks of crops (N, H, W, 3) float32, 0 to 255."""
         if not self._flip:
             return peaks(self._network(pixels))
         both = self._network(np.concatenate([pixels, pixels[:, :, ::-1]]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from posemill import media, registry
 from posemill.detectors.protocol import BatchDetector, Detection, Detector, DetectorCard, Truth
-from posemill.errors import ClipError, InputError
+from posemill.errors import ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.weights import weights_state, weights_terms
 from posemill.media import Frame, VideoInfo
@@ -119,7 +120,7 @@ class _People:
         return tracks
 
 
-def run(video: Path, output: Path, request: StageRequest, truth: Path | None = None) -> None:
+def run(video: Path, output: Path, request: StageRequest, truth: Path | None = None, peaks: Path | None = None) -> None:
     """Detect people in one clip and write a ``detections2d`` artifact.
 
     Parameters
@@ -133,6 +134,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
         keeps them) and ``start_s`` (in the file's own time; what comes before is skipped).
     truth
         Artifact of kind ``truth3d``, for detectors that need it and for no others.
+    peaks
+        What Torch7 found in the clip's crops, for the detector ``hourglass_torch7``, which then starts no Torch7.
 
     Raises
     ------
@@ -156,6 +159,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
     card: DetectorCard = module.card(options) if hasattr(module, "card") else module.CARD
     if truth is not None and not card.needs_truth:
         raise InputError(f"detector {request.method} looks at the picture: expected no truth, got {truth}")
+    if peaks is not None and request.method != "hourglass_torch7":
+        raise InputError(expected("--peaks", "detector hourglass_torch7", request.method))
     device = "cpu"
     try:
         info = media.probe(video)
@@ -163,7 +168,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
         if info.focal_35mm is not None:
             clip.attrs["focal_35mm"] = info.focal_35mm
         clip.fps = _rate(video, info, clip.temporal, sheet.get("fps"))
-        told = {"truth": _truth(truth, subject, name, request.method)} if card.needs_truth else {}
+        told: dict[str, Any] = {"truth": _truth(truth, subject, name, request.method)} if card.needs_truth else {}
+        told |= {"peaks": peaks} if peaks is not None else {}
         with module.create(options, temporal=clip.temporal, **told) as detector:
             device = detector.device
             shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
