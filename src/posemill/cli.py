@@ -601,7 +601,14 @@ def card(weights: Path) -> None:
 
 
 @app.command
-def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = None) -> None:
+def convert(
+    checkpoint: Path,
+    *,
+    lifter: str | None = None,
+    detector: str | None = None,
+    output: Output,
+    option: Options = None,
+) -> None:
     """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
 
     An --option says what the checkpoint does not (statistics=FILE, joint_set_in=coco17, causal=true); it goes in.
@@ -609,13 +616,16 @@ def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = 
     Parameters
     ----------
     checkpoint
-        PyTorch .bin, .pth, .pt; Chainer .npz; Keras .h5; TensorFlow .index with its .data files beside it.
-    lifter
-        Whose weights they are (posemill list lifters).
+        PyTorch .bin, .pth, .pt; Torch7 .t7; Chainer .npz; Keras .h5; TensorFlow .index with its .data files beside it.
+    lifter, detector
+        Whose weights they are (posemill list). An hourglass is also written for Torch7: --output FILE.t7.
     """
     from posemill.stages import convert as run
 
-    run.run(checkpoint, output, lifter, _options(option))
+    if (lifter is None) == (detector is None):
+        raise InputError(expected("convert", "--lifter or --detector", "both" if lifter else "neither"))
+    kind, method = ("lifters", lifter) if lifter is not None else ("detectors", detector)
+    run.run(checkpoint, output, str(method), _options(option), kind=kind)
 
 
 motions = App(name="motion", help="Motion capture to train and judge on.")

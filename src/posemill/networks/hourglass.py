@@ -15,8 +15,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["DEPTH", "STRIDE", "Hourglass", "Residual", "empty", "layers", "parameter_count"]
+__all__ = ["DEPTH", "STRIDE", "Hourglass", "Level", "Residual", "Stack", "empty", "fused", "layers", "parameter_count"]
 
 DEPTH = 4
 """Times that an hourglass halves its picture."""
@@ -103,8 +104,9 @@ class Hourglass(nn.Module):
         8, 256, 16 and 1 as published; ``modules`` residuals at each place of an hourglass.
     after
         ``modules`` residuals between each hourglass and its 1x1 layer, as in the authors' code since September 2016.
-    stem
-        Width after the first convolution; twice as much before the first hourglass. 64 as published.
+    stem, middle
+        Widths after the first convolution and after the second residual; 64 and 128 as published (``middle``: twice
+        ``stem``, which is the width after the first residual). Some PyTorch versions have 64 and 256.
     """
 
     def __init__(
@@ -115,15 +117,18 @@ class Hourglass(nn.Module):
         modules: int = 1,
         after: bool = False,
         stem: int = 64,
+        middle: int | None = None,
     ) -> None:
         super().__init__()
-        if min(stacks, joints, modules) < 1 or min(features, stem) < 2 or features % 2 or stem % 2:
-            raise ValueError("expected positive sizes, features and stem even")
+        middle = 2 * stem if middle is None else middle
+        widths = (features, stem, middle)
+        if min(stacks, joints, modules) < 1 or min(widths) < 2 or any(width % 2 for width in widths):
+            raise ValueError("expected positive sizes and even widths")
         self.conv = nn.Conv2d(3, stem, 7, stride=2, padding=3)
         self.norm = nn.BatchNorm2d(stem)
         self.stem1 = Residual(stem, 2 * stem)
-        self.stem2 = Residual(2 * stem, 2 * stem)
-        self.stem3 = Residual(2 * stem, features)
+        self.stem2 = Residual(2 * stem, middle)
+        self.stem3 = Residual(middle, features)
         self.stacks = nn.ModuleList(
             Stack(features, joints, modules, after=after, last=i == stacks - 1) for i in range(stacks)
         )
@@ -160,6 +165,29 @@ def layers(network: Hourglass) -> Iterator[tuple[str, nn.Conv2d | nn.BatchNorm2d
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             yield name, module
+
+
+def fused(network: Hourglass) -> Hourglass:
+    """Take batch norms that follow a convolution into it: the same answers, fewer passes over memory.
+
+    The network is changed; it must be in evaluation mode, and its tensors no longer have the names of weights files.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, Residual):
+            _fuse(module, "conv1", "norm2")
+            _fuse(module, "conv2", "norm3")
+        elif isinstance(module, Stack):
+            for i in range(0, len(module.lin), 3):
+                _fuse(module.lin, str(i), str(i + 1))
+    _fuse(network, "conv", "norm")
+    return network
+
+
+def _fuse(parent: nn.Module, conv: str, norm: str) -> None:
+    first, second = parent.get_submodule(conv), parent.get_submodule(norm)
+    assert isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
+    parent.register_module(conv, fuse_conv_bn_eval(first, second))
+    parent.register_module(norm, nn.Identity())
 
 
 def parameter_count(network: nn.Module) -> int:

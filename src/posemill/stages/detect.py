@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from posemill import media, registry
-from posemill.detectors.protocol import Detection, Detector, DetectorCard, Truth
+from posemill.detectors.protocol import BatchDetector, Detection, Detector, DetectorCard, Truth
 from posemill.errors import ClipError, InputError
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
+from posemill.formats.weights import weights_state, weights_terms
 from posemill.media import Frame, VideoInfo
+from posemill.media.ahead import ahead, batched
 from posemill.people.tracks import match
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
@@ -124,7 +126,9 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
     module = registry.load("detectors", request.method)
     subject, name = str(sheet.get("subject") or "S1"), str(sheet.get("clip") or "clip")
     clip = Clip(temporal=sheet.get("kind") != "stills")
-    card: DetectorCard = module.CARD
+    options = module.Options.model_validate(request.options)
+    # Weights may decide which joints there are.
+    card: DetectorCard = module.card(options) if hasattr(module, "card") else module.CARD
     if truth is not None and not card.needs_truth:
         raise InputError(f"detector {request.method} looks at the picture: expected no truth, got {truth}")
     device = "cpu"
@@ -135,17 +139,23 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
             clip.attrs["focal_35mm"] = info.focal_35mm
         clip.fps = _rate(video, info, clip.temporal, sheet.get("fps"))
         told = {"truth": _truth(truth, subject, name, request.method)} if card.needs_truth else {}
-        options = module.Options.model_validate(request.options)
         with module.create(options, temporal=clip.temporal, **told) as detector:
             device = detector.device
             shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
+            if isinstance(detector, BatchDetector):
+                shown = ahead(shown, 2 * detector.batch)
             shown = progress(shown, info.frame_count_hint, f"detect {subject}/{name}")
             _detect(clip, shown, detector, sheet.get("fps"))
     except ClipError as error:
         clip = clip.failed(str(error))
     artifact = Artifact("detections2d", subject, card.joint_set, {name: clip})
     inputs = {name: video} | ({"truth": truth} if truth is not None else {})
-    artifact.provenance = record(request, inputs, device=device, licences={request.method: dict(card.licences)})
+    find = getattr(module, "weights", None)
+    file = find(options) if find else None
+    licences = {request.method: weights_terms(file, card.licences)}
+    artifact.provenance = record(request, inputs, device=device, licences=licences)
+    if file is not None:
+        artifact.provenance["weights_state"] = weights_state(file)
     write(output, artifact)
 
 
@@ -185,14 +195,22 @@ def _rate(video: Path, info: VideoInfo, temporal: bool, fps: float | None) -> fl
     return float(fps) if fps is not None else info.fps
 
 
+def _timed(clip: Clip, shown: Iterator[Frame], fps: float | None) -> Iterator[tuple[np.ndarray, float]]:
+    """Pictures and their times in s."""
+    for frame in shown:
+        yield frame.rgb, frame.index / fps if fps is not None and clip.temporal else frame.time_s
+
+
 def _detect(clip: Clip, shown: Iterator[Frame], detector: Detector, fps: float | None) -> None:
     """Fill in the clip's times and tracks; ClipError if nobody is seen."""
     people = _People(len(joint_set(detector.joint_set)))
     times: list[float] = []
-    for frame in shown:
-        time_s = frame.index / fps if fps is not None and clip.temporal else frame.time_s
-        people.add(len(times), time_s, detector.detect(frame.rgb, time_s), temporal=clip.temporal)
-        times.append(time_s)
+    batches = detector if isinstance(detector, BatchDetector) else None
+    for some in batched(_timed(clip, shown, fps), batches.batch if batches else 1):
+        found = batches.detect_many(some) if batches else [detector.detect(*frame) for frame in some]
+        for (_, time_s), detections in zip(some, found, strict=True):
+            people.add(len(times), time_s, detections, temporal=clip.temporal)
+            times.append(time_s)
     clip.time = np.array(times)
     clip.tracks = people.tracks(len(times))
     if clip.temporal and fps is None and len(times) > 1:
