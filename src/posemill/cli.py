@@ -555,7 +555,7 @@ def twin(
 def train(
     name: str,
     *,
-    motion: Path,
+    motion: Path | None = None,
     output: Output,
     seed: int = 0,
     option: Options = None,
@@ -565,9 +565,9 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (posemill list lifters).
+        Which lifter or detector (posemill list).
     motion
-        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up. Detectors learn from pictures: --option.
     seed
         Of weights, cameras, noise and order.
     """

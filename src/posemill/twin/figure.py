@@ -104,7 +104,7 @@ class Figure:
     def _out(self, look: Build) -> np.ndarray:
         by_kind = np.array([look.let_out_m.get(name, 0.0) for name in KINDS], dtype=np.float32)
         out = by_kind[self.vertex_kinds]
-        x, y, z = self.points.T
+        _, y, z = self.points.T
         front = np.maximum(self.normals[:, 0], 0) * np.isin(self.vertex_kinds, _TRUNK)
         belly = np.exp(-(((z - 0.16) / 0.11) ** 2) - (y / 0.13) ** 2)
         chest = np.exp(-(((z - 0.345) / 0.055) ** 2) - ((np.abs(y) - 0.075) / 0.055) ** 2)

@@ -28,7 +28,11 @@ def spoil(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.7:
         light = (light - 0.5) * rng.uniform(0.5, 1.35) + 0.5 + rng.normal(0, 0.07)
     if rng.random() < 0.8:
-        light = light * rng.uniform(0.6, 1.4, 3) if rng.random() < 0.35 else light * (rng.uniform(0.6, 1.35) * rng.uniform(0.9, 1.1, 3))
+        light = (
+            light * rng.uniform(0.6, 1.4, 3)
+            if rng.random() < 0.35
+            else light * (rng.uniform(0.6, 1.35) * rng.uniform(0.9, 1.1, 3))
+        )
     if rng.random() < 0.08:
         light = np.repeat(light.mean(-1, keepdims=True), 3, -1)
     elif rng.random() < 0.3:

@@ -10,8 +10,8 @@ import numpy as np
 from posemill.geometry import unit
 from posemill.skeleton import joint_set
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
-from posemill.twin.body import BONES, Body, Pose, bone
-from posemill.twin.buffers import SIDE_PX, Buffer, Buffers
+from posemill.twin.body import Body, Pose, bone
+from posemill.twin.buffers import Buffer, Buffers
 from posemill.twin.figure import EXTRAS, Build
 from posemill.twin.kinematics import turn
 from posemill.twin.mocap import from_motion
@@ -127,7 +127,8 @@ def draw_build(rng: np.random.Generator) -> Build:
     long_sleeves, shorts = rng.random() < 0.5, rng.random() < 0.3
     arm = top * 0.7 + 0.006 if long_sleeves else 0.0
     out = {
-        "shirt": top, "band": top, "sleeve": top * 0.8 if rng.random() < 0.8 else -0.008, "belt": 0.6 * max(top, bottom),
+        "shirt": top, "band": top, "sleeve": top * 0.8 if rng.random() < 0.8 else -0.008,
+        "belt": 0.6 * max(top, bottom),
         "upper_arm": arm, "forearm": arm * (0.9 if long_sleeves else 1), "thigh": bottom * 0.8,
         "shank": -0.012 if shorts else bottom, "shoe": float(rng.uniform(-0.006, 0.008)), "sole": float(rng.uniform(-0.004, 0.004)),
         "hair": float(rng.choice([-0.012, 0.0, 0.01, 0.03], p=[0.15, 0.4, 0.35, 0.1])),

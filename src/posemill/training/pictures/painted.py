@@ -26,8 +26,27 @@ __all__ = ["Geometry", "Painted", "Painter"]
 
 FLIP = joint_set("mpii16").flip_permutation
 _K = {name: i for i, name in enumerate(KINDS)}
-_SKINS = np.array([(0.98, 0.84, 0.74), (0.93, 0.74, 0.62), (0.82, 0.62, 0.48), (0.65, 0.46, 0.34), (0.42, 0.28, 0.20), (0.24, 0.16, 0.12)])
-_HAIRS = np.array([(0.06, 0.05, 0.05), (0.17, 0.11, 0.07), (0.36, 0.23, 0.13), (0.66, 0.50, 0.28), (0.60, 0.60, 0.60), (0.88, 0.87, 0.85), (0.42, 0.17, 0.08)])
+_SKINS = np.array(
+    [
+        (0.98, 0.84, 0.74),
+        (0.93, 0.74, 0.62),
+        (0.82, 0.62, 0.48),
+        (0.65, 0.46, 0.34),
+        (0.42, 0.28, 0.20),
+        (0.24, 0.16, 0.12),
+    ]
+)
+_HAIRS = np.array(
+    [
+        (0.06, 0.05, 0.05),
+        (0.17, 0.11, 0.07),
+        (0.36, 0.23, 0.13),
+        (0.66, 0.50, 0.28),
+        (0.60, 0.60, 0.60),
+        (0.88, 0.87, 0.85),
+        (0.42, 0.17, 0.08),
+    ]
+)
 _TEXELS = 128
 
 
@@ -60,8 +79,8 @@ class Geometry:
     rotation_deg: float = 22.0
     rotated: float = 0.4
     moved: float = 0.05
-    close_up: float = 0.08
-    cut_off: float = 0.12
+    close_up: float = 0.06
+    cut_off: float = 0.08
 
 
 class Painter:
@@ -159,16 +178,17 @@ class Painter:
         while rng.random() < 0.25:
             colour, alpha = obstacle(rng, side, joints[rng.integers(len(joints))], size)
             picture += (colour - picture) * alpha[..., None]
-        present = np.ones(len(joints), dtype=bool)
+        out = spoil(np.clip(picture, 0, 255).astype(np.uint8), rng)
+        present = ((joints >= -0.5) & (joints < side - 0.5)).all(-1)
         if rng.random() < 0.25:
-            present &= _edges(picture, joints, size, rng, cut=rng.random() < self._geometry.cut_off / 0.25)
-        present &= ((joints >= -0.5) & (joints < side - 0.5)).all(-1)
+            present &= _edges(out, joints, size, rng, cut=rng.random() < self._geometry.cut_off / 0.25)
         if mirrored:
             joints, present = joints[FLIP], present[FLIP]
-        out = spoil(np.clip(picture, 0, 255).astype(np.uint8), rng)
         return Painted(out, joints.astype(np.float32), present, scale * float(shard.height_px[row]))
 
-    def _crop(self, low: np.ndarray, high: np.ndarray, joints: np.ndarray, height: float, side: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
+    def _crop(
+        self, low: np.ndarray, high: np.ndarray, joints: np.ndarray, height: float, side: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, bool]:
         """Matrix (2, 3) from the drawing's pixels to the input's, and whether it mirrors."""
         g = self._geometry
         extent = float((high - low).max())
@@ -183,14 +203,24 @@ class Painter:
             wide = float(np.clip(1.25 * height * np.exp(rng.normal(0, 0.2)), 0.85 * extent, 2.2 * extent))
         middle = middle + rng.normal(0, g.moved, 2) * wide
         k = side / wide
-        angle = np.radians(np.clip(rng.normal(0, g.rotation_deg), -2 * g.rotation_deg, 2 * g.rotation_deg)) * (rng.random() < g.rotated)
+        angle = np.radians(np.clip(rng.normal(0, g.rotation_deg), -2 * g.rotation_deg, 2 * g.rotation_deg)) * (
+            rng.random() < g.rotated
+        )
         c, s = k * np.cos(angle), k * np.sin(angle)
         mirrored = rng.random() < 0.5
         turn = np.array([[c, -s], [s, c]]) * (np.array([[-1.0], [1.0]]) if mirrored else 1.0)
         return np.concatenate([turn, ((side - 1) / 2 - turn @ middle)[:, None]], 1), mirrored
 
     def _bystander(
-        self, picture: np.ndarray, shard: Shard, starts: np.ndarray, joints: np.ndarray, size: float, rng: np.random.Generator, *, before: bool
+        self,
+        picture: np.ndarray,
+        shard: Shard,
+        starts: np.ndarray,
+        joints: np.ndarray,
+        size: float,
+        rng: np.random.Generator,
+        *,
+        before: bool,
     ) -> None:
         """Put somebody else beside the person, behind or before."""
         other = self.person(shard, starts, int(rng.integers(len(starts) - 1)), rng)
@@ -198,7 +228,9 @@ class Painter:
         angle = rng.normal(0, 0.15)
         c, s = scale * np.cos(angle), scale * np.sin(angle)
         side = 1 if rng.random() < 0.5 else -1
-        at = joints[[2, 3]].mean(0) + np.array([side * rng.uniform(0.3 if not before else 0.42, 0.9) * size, rng.normal(0, 0.15) * size])
+        at = joints[[2, 3]].mean(0) + np.array(
+            [side * rng.uniform(0.3 if not before else 0.42, 0.9) * size, rng.normal(0, 0.15) * size]
+        )
         turn = np.array([[c, -s], [s, c]])
         _put(picture, other, np.concatenate([turn, (at - turn @ np.full(2, SIDE_PX / 2))[:, None]], 1), scale)
 
@@ -296,11 +328,11 @@ def _edges(picture: np.ndarray, joints: np.ndarray, size: float, rng: np.random.
     """Black beyond the edges of the photograph that a crop was taken from, in place; which joints are inside."""
     low, high = joints.min(0) - 0.08 * size, joints.max(0) + 0.08 * size
     inside = np.ones(len(joints), dtype=bool)
-    for _ in range(rng.integers(1, 3)):
+    for _ in range(1 if cut else rng.integers(1, 3)):
         axis, upper = int(rng.integers(2)), rng.random() < 0.5
         out = rng.uniform(0, 0.15) * size
         if cut:
-            out = -rng.uniform(0, 0.4) * size
+            out = -rng.uniform(0.05, 0.35) * float(high[axis] - low[axis])
         edge = high[axis] + out if upper else low[axis] - out
         at = int(np.clip(np.round(edge), 0, len(picture)))
         away = slice(at, None) if upper else slice(0, at)

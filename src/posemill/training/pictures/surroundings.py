@@ -104,12 +104,16 @@ def _outdoors(rng: np.random.Generator, side: int) -> np.ndarray:
     """Sky, leaves or houses, and ground."""
     y = (np.arange(side, dtype=np.float32) / side)[:, None, None]
     sky = 255 * np.array([0.75, 0.85, 1.0]) * rng.uniform(0.5, 1.05) * (1 - 0.2 * y) + np.zeros((side, side, 3))
-    green = np.array([rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.65), rng.uniform(0.1, 0.4)]) * 255 * rng.uniform(0.35, 1.1)
+    green = (
+        np.array([rng.uniform(0.2, 0.6), rng.uniform(0.35, 0.65), rng.uniform(0.1, 0.4)]) * 255 * rng.uniform(0.35, 1.1)
+    )
     leaves = green * (1 + rng.uniform(0.2, 0.55) * noise_field(rng, side, (8, 24, 64, 128)))
     top = rng.uniform(-0.2, 0.6) + 0.12 * noise_field(rng, side, (4, 10, 24))[:, :1]
     ground = 255 * tint(rng, 0.6) * (1 + rng.uniform(0.02, 0.3) * noise_field(rng, side, (6, 30, 110)))
     low = rng.uniform(0.35, 1.05) + rng.normal(0, 0.05) * np.linspace(-1, 1, side)[None, :, None]
-    out = np.where(y < top, sky, leaves if rng.random() < 0.6 else 255 * tint(rng) * (1 + 0.1 * noise_field(rng, side, (3, 30))))
+    out = np.where(
+        y < top, sky, leaves if rng.random() < 0.6 else 255 * tint(rng) * (1 + 0.1 * noise_field(rng, side, (3, 30)))
+    )
     out = np.where(y > low, ground, out).astype(np.float32)
     if rng.random() < 0.3:
         # Low sun through leaves: patches of light.
@@ -132,9 +136,21 @@ def _clutter(out: np.ndarray, rng: np.random.Generator, count: int) -> None:
             end = at + size * rng.uniform(1, 5) * np.array([np.cos(angle), np.sin(angle)])
             cv2.line(out, _px(at), _px(end), colour, max(1, int(size * rng.uniform(0.1, 0.7))), cv2.LINE_AA)
         elif kind < 0.55:
-            cv2.ellipse(out, _px(at), _px(size * rng.uniform(0.3, 1, 2)), float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+            cv2.ellipse(
+                out,
+                _px(at),
+                _px(size * rng.uniform(0.3, 1, 2)),
+                float(rng.uniform(0, 180)),
+                0,
+                360,
+                colour,
+                -1,
+                cv2.LINE_AA,
+            )
         elif kind < 0.8:
-            cv2.rectangle(out, _px(at), _px(at + size * rng.uniform(0.3, 2.5, 2)), colour, -1 if rng.random() < 0.7 else 2)
+            cv2.rectangle(
+                out, _px(at), _px(at + size * rng.uniform(0.3, 2.5, 2)), colour, -1 if rng.random() < 0.7 else 2
+            )
         else:
             corners = (at + size * rng.uniform(-1, 1, (int(rng.integers(3, 7)), 2))).astype(np.int32)
             cv2.fillPoly(out, [corners], colour, cv2.LINE_AA)
@@ -165,8 +181,8 @@ def obstacle(rng: np.random.Generator, side: int, near: np.ndarray, size: float)
     at = near + rng.normal(0, 0.12, 2) * size
     kind = rng.random()
     if kind < 0.35:
-        w, h = size * np.exp(rng.uniform(-2.5, -0.8, 2))
-        cv2.rectangle(alpha, _px(at - (w / 2, h / 2)), _px(at + (w / 2, h / 2)), 1.0, -1)
+        half = size * np.exp(rng.uniform(-2.5, -0.8, 2)) / 2
+        cv2.rectangle(alpha, _px(at - half), _px(at + half), 1.0, -1)
     elif kind < 0.5:
         # Stands on the ground and reaches up to a part of the person.
         w = size * rng.uniform(0.1, 0.8)
@@ -174,7 +190,9 @@ def obstacle(rng: np.random.Generator, side: int, near: np.ndarray, size: float)
     elif kind < 0.75:
         angle, long = rng.uniform(0, np.pi), size * rng.uniform(0.2, 1.5)
         way = long * np.array([np.cos(angle), np.sin(angle)])
-        cv2.line(alpha, _px(at - way / 2), _px(at + way / 2), 1.0, max(1, int(size * rng.uniform(0.01, 0.09))), cv2.LINE_AA)
+        cv2.line(
+            alpha, _px(at - way / 2), _px(at + way / 2), 1.0, max(1, int(size * rng.uniform(0.01, 0.09))), cv2.LINE_AA
+        )
     else:
         corners = (at + size * rng.uniform(-0.3, 0.3, (int(rng.integers(3, 8)), 2))).astype(np.int32)
         cv2.fillPoly(alpha, [corners], 1.0, cv2.LINE_AA)
