@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from posemill.errors import InputError, expected
@@ -107,8 +108,12 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
     from posemill.lifters.loading import as_stored
 
     state = {key: tensor.cpu().numpy() for key, tensor in training.modules["network"].state_dict().items()}
-    card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
     tensors = as_stored(state)
+    if preset.normalise is not None:
+        card |= {"mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
+    card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
+    if options.unseen is not None:
+        card |= _measured(name, tensors, preset, options.unseen, options.measured)
     write_weights(output, tensors, card)
     tell(output, card.get("results", {}))
     return pace
@@ -137,3 +142,25 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
         raise InputError(expected("pictures", "at least one shard", "none", where=options.pictures))
     source = PaintedPictures(options.pictures, count, first=options.first_shards, growth=options.growth)
     return source, {"trained_on": {"pictures": 250 * count, **made}}
+
+
+def _measured(name: str, tensors: dict[str, np.ndarray], preset: Preset2d, unseen: Path, count: int) -> dict[str, Any]:
+    """Sigma and results for the card, of the weights as they are stored."""
+    from posemill.detectors.inference import Runner
+    from posemill.formats.pictures import read_request, shards
+    from posemill.lifters.loading import build as load
+    from posemill.lifters.loading import device_name
+    from posemill.networks.hourglass import Hourglass
+    from posemill.networks.pose_resnet import PoseResnet
+    from posemill.stages.train.measuring2d import measure
+    from posemill.training.pictures.growing import PaintedPictures
+
+    made = read_request(unseen)
+    source = PaintedPictures(unseen, len(shards(unseen)))
+    drawn = source.draw(count, preset.schedule.sides[-1][1], 0, np.random.default_rng(1))
+    network = load(Hourglass if name == "hourglass" else PoseResnet, preset.network, tensors, unseen)
+    mean, deviation = (None, None) if preset.normalise is None else (np.array(v) for v in preset.normalise)
+    runner = Runner(
+        network, device_name()[0], half=False, mean=np.zeros(3) if mean is None else mean, deviation=deviation
+    )
+    return measure(runner, drawn) | {"measured_on": {"people": made["people"], "motion_sha256": made["motion_sha256"]}}

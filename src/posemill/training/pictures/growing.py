@@ -42,7 +42,7 @@ class PaintedPictures:
         self._painter = Painter(tables["kinds"], tables["places"], geometry)
 
     def draw(self, count: int, side: int, index: int, rng: np.random.Generator) -> Arrays:
-        """Paint examples; see :class:`posemill.training.pictures.pose2d.Pictures`."""
+        """Paint examples; see :class:`posemill.training.pictures.pose2d.Pictures`; ``size_px`` (N,) beside it."""
         there = max(1, min(self._shards, int(self._first + self._growth * index)))
         # New ones at once, old ones again.
         newest = there - 1 - index % max(1, min(there, int(self._growth) or 1))
@@ -58,6 +58,7 @@ class PaintedPictures:
             "picture": np.stack([m.picture for m in made]),
             "joints": np.stack([m.joints for m in made]),
             "present": np.stack([m.present for m in made]),
+            "size_px": np.array([m.size_px for m in made], dtype=np.float32),
             "asked": np.ones((len(made), made[0].joints.shape[0]), dtype=bool),
         }
 
