@@ -130,13 +130,15 @@ def draw_build(rng: np.random.Generator) -> Build:
         "shirt": top, "band": top, "sleeve": top * 0.8 if rng.random() < 0.8 else -0.008,
         "belt": 0.6 * max(top, bottom),
         "upper_arm": arm, "forearm": arm * (0.9 if long_sleeves else 1), "thigh": bottom * 0.8,
-        "shank": -0.012 if shorts else bottom, "shoe": float(rng.uniform(-0.006, 0.008)), "sole": float(rng.uniform(-0.004, 0.004)),
+        "shank": -0.012 if shorts else bottom, "shoe": float(rng.uniform(-0.006, 0.008)),
+        "sole": float(rng.uniform(-0.004, 0.004)),
         "hair": float(rng.choice([-0.012, 0.0, 0.01, 0.03], p=[0.15, 0.4, 0.35, 0.1])),
     }  # fmt: skip
     chances = {"long_hair": 0.55 if woman else 0.06, "skirt": 0.16 if woman else 0.0, "hat": 0.13, "pack": 0.06}
     return Build(
         trunk=trunk, arms=arms, legs=legs, head=float(np.exp(rng.normal(0, 0.05))),
-        belly_m=float(max(0, rng.normal(0.0, 0.03) + 0.03 * stout)), chest_m=float(rng.uniform(0, 0.05)) if woman else 0.0,
+        belly_m=float(max(0, rng.normal(0.0, 0.03) + 0.03 * stout)),
+        chest_m=float(rng.uniform(0, 0.05)) if woman else 0.0,
         let_out_m=out, worn=frozenset(name for name in EXTRAS if rng.random() < chances[name]),
     )  # fmt: skip
 

@@ -51,7 +51,7 @@ class PaintedPictures:
         for number in sorted(chosen)[: _SHARDS + 1]:
             shard = self._shard(number)
             starts = shard.starts()
-            rows = rng.permutation(len(shard.shape))[: -(-count // len(chosen))]
+            rows = np.resize(rng.permutation(len(shard.shape)), -(-count // len(chosen)))
             made += [self._painter.paint(shard, starts, int(row), side, rng) for row in rows]
         made = made[:count]
         return {
