@@ -39,6 +39,9 @@ class TrainPose2dOptions(TrainOptions, extra="forbid"):
         int | None, Field(ge=1, description="How many to begin with, while others are being drawn; null: all")
     ] = None
     growth: Annotated[float, Field(ge=0, description="Shards that each pool of pictures may have more")] = 0.0
+    variety: Annotated[
+        Literal["wide", "likely"], Field(description="How hard painted pictures are: anything goes, or as people film")
+    ] = "wide"
     unseen: Annotated[Path | None, Field(description="Folder of pictures of people held out, to measure on")] = None
     measured: Annotated[int, Field(ge=50, description="Pictures to measure on")] = 1000
     steps: Annotated[int | None, Field(ge=1, description="Batches to learn from")] = None
@@ -113,7 +116,7 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
         card |= {"mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
     card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
     if options.unseen is not None:
-        card |= _measured(name, tensors, preset, options.unseen, options.measured)
+        card |= _measured(name, tensors, preset, options.unseen, options.measured, likely=options.variety == "likely")
     write_weights(output, tensors, card)
     tell(output, card.get("results", {}))
     return pace
@@ -123,6 +126,7 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
     """What is learnt from, and what the card says of it."""
     from posemill.formats.pictures import read_request, shards
     from posemill.training.pictures.growing import PaintedPictures
+    from posemill.training.pictures.painted import LIKELY, WIDE
 
     if (options.pictures is None) == (options.dataset is None):
         found = "neither" if options.pictures is None else "both"
@@ -140,11 +144,14 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
     count = options.shards or len(shards(options.pictures))
     if count < 1:
         raise InputError(expected("pictures", "at least one shard", "none", where=options.pictures))
-    source = PaintedPictures(options.pictures, count, first=options.first_shards, growth=options.growth)
+    chosen = LIKELY if options.variety == "likely" else WIDE
+    source = PaintedPictures(options.pictures, count, first=options.first_shards, growth=options.growth, variety=chosen)
     return source, {"trained_on": {"pictures": 250 * count, **made}}
 
 
-def _measured(name: str, tensors: dict[str, np.ndarray], preset: Preset2d, unseen: Path, count: int) -> dict[str, Any]:
+def _measured(
+    name: str, tensors: dict[str, np.ndarray], preset: Preset2d, unseen: Path, count: int, *, likely: bool
+) -> dict[str, Any]:
     """Sigma and results for the card, of the weights as they are stored."""
     from posemill.detectors.inference import Runner
     from posemill.formats.pictures import read_request, shards
@@ -154,9 +161,10 @@ def _measured(name: str, tensors: dict[str, np.ndarray], preset: Preset2d, unsee
     from posemill.networks.pose_resnet import PoseResnet
     from posemill.stages.train.measuring2d import measure
     from posemill.training.pictures.growing import PaintedPictures
+    from posemill.training.pictures.painted import LIKELY, WIDE
 
     made = read_request(unseen)
-    source = PaintedPictures(unseen, len(shards(unseen)))
+    source = PaintedPictures(unseen, len(shards(unseen)), variety=LIKELY if likely else WIDE)
     drawn = source.draw(count, preset.schedule.sides[-1][1], 0, np.random.default_rng(1))
     network = load(Hourglass if name == "hourglass" else PoseResnet, preset.network, tensors, unseen)
     mean, deviation = (None, None) if preset.normalise is None else (np.array(v) for v in preset.normalise)

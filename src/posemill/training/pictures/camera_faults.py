@@ -7,9 +7,14 @@ import numpy as np
 __all__ = ["spoil"]
 
 
-def spoil(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give a picture (H, W, 3) uint8 a camera's faults; same shape."""
+def spoil(picture: np.ndarray, rng: np.random.Generator, *, whole: bool = True) -> np.ndarray:
+    """Give a picture (H, W, 3) uint8 a camera's faults, or only a little of another exposure; same shape."""
     import cv2
+
+    if not whole:
+        light = picture.astype(np.float32) * (rng.uniform(0.75, 1.25) * rng.uniform(0.95, 1.05, 3)) + rng.normal(0, 8)
+        out = np.clip(light + rng.normal(0, 3, (*picture.shape[:2], 1)), 0, 255).astype(np.uint8)
+        return cv2.GaussianBlur(out, (0, 0), rng.uniform(0.3, 0.9)) if rng.random() < 0.5 else out
 
     height, width = picture.shape[:2]
     out = picture

@@ -11,7 +11,7 @@ from posemill.errors import InputError, expected
 from posemill.formats.pictures import read_figure, read_shard, shard_path
 from posemill.training.engine import Arrays
 from posemill.training.pictures.drawn import Shard
-from posemill.training.pictures.painted import Geometry, Painter
+from posemill.training.pictures.painted import WIDE, Painter, Variety
 
 __all__ = ["PaintedPictures"]
 
@@ -34,12 +34,12 @@ class PaintedPictures:
 
     def __init__(
         self, folder: Path, shards: int, *, first: int | None = None, growth: float = 0.0,
-        geometry: Geometry | None = None,
+        variety: Variety = WIDE,
     ) -> None:  # fmt: skip
         self._folder, self._shards = Path(folder), shards
         self._first, self._growth = shards if first is None else first, growth
         tables = read_figure(folder)
-        self._painter = Painter(tables["kinds"], tables["places"], geometry)
+        self._painter = Painter(tables["kinds"], tables["places"], variety)
 
     def draw(self, count: int, side: int, index: int, rng: np.random.Generator) -> Arrays:
         """Paint examples; see :class:`posemill.training.pictures.pose2d.Pictures`; ``size_px`` (N,) beside it."""
@@ -51,7 +51,7 @@ class PaintedPictures:
         for number in sorted(chosen)[: _SHARDS + 1]:
             shard = self._shard(number)
             starts = shard.starts()
-            rows = np.resize(rng.permutation(len(shard.shape)), -(-count // len(chosen)))
+            rows = self._painter.rows(shard, -(-count // len(chosen)), rng)
             made += [self._painter.paint(shard, starts, int(row), side, rng) for row in rows]
         made = made[:count]
         return {

@@ -22,7 +22,7 @@ from posemill.training.pictures.surroundings import background, noise_field, obs
 from posemill.twin.buffers import SIDE_PX
 from posemill.twin.figure import KINDS
 
-__all__ = ["Geometry", "Painted", "Painter"]
+__all__ = ["LIKELY", "WIDE", "Painted", "Painter", "Variety"]
 
 FLIP = joint_set("mpii16").flip_permutation
 _K = {name: i for i, name in enumerate(KINDS)}
@@ -60,8 +60,8 @@ class Painted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """How a person lies in the network's input.
+class Variety:
+    """How unlike each other, and how hard, painted pictures are; shares of pictures where nothing else is said.
 
     Attributes
     ----------
@@ -71,8 +71,16 @@ class Geometry:
         Standard deviation, cut at twice that, and how often the crop is turned.
     moved
         Standard deviation of the crop's middle, of its side.
-    close_up, cut_off
-        Shares of crops of a part of the body, and of bodies that the picture's edge cuts.
+    close_up, edges, cut_off
+        Crops of a part of the body; with an edge of the photograph in them; with one that cuts the body.
+    bystanders, before
+        With others behind the person; with somebody before them.
+    obstacles
+        With something before the person (and of those, so many with another thing, and so on).
+    faults
+        With all that cameras do wrong; the rest are a little too bright or dark.
+    facing
+        People who rather face the camera than not.
     """
 
     scale: tuple[float, float] = (0.98, 1.75)
@@ -80,7 +88,22 @@ class Geometry:
     rotated: float = 0.4
     moved: float = 0.05
     close_up: float = 0.06
+    edges: float = 0.25
     cut_off: float = 0.08
+    bystanders: float = 0.3
+    before: float = 0.08
+    obstacles: float = 0.25
+    faults: float = 1.0
+    facing: float = 0.5
+
+
+WIDE = Variety()
+"""Anything goes."""
+LIKELY = Variety(
+    scale=(1.05, 1.6), rotation_deg=15.0, rotated=0.2, close_up=0.02, edges=0.12, cut_off=0.04, bystanders=0.15,
+    before=0.02, obstacles=0.1, faults=0.4, facing=0.72,
+)  # fmt: skip
+"""As people film each other: upright, whole, in the light, more often from before than from behind."""
 
 
 class Painter:
@@ -92,10 +115,10 @@ class Painter:
         Tables of :func:`posemill.formats.pictures.read_figure`.
     """
 
-    def __init__(self, kinds: np.ndarray, places: np.ndarray, geometry: Geometry | None = None) -> None:
+    def __init__(self, kinds: np.ndarray, places: np.ndarray, variety: Variety = WIDE) -> None:
         self._kinds = kinds.astype(np.int64)
         self._places = places
-        self._geometry = geometry or Geometry()
+        self._variety = variety
         rng = np.random.default_rng(0)
         octaves = [(3, 5), (4, 8, 16), (8, 16, 32, 64), (16, 64), (2,), (32, 64)]
         self._textures = np.stack([noise_field(rng, _TEXELS, octaves[i % 6])[..., 0] for i in range(24)])
@@ -158,6 +181,14 @@ class Painter:
         share = np.asarray(share, np.float32)[:, None] * rng.uniform(0.3, 1)
         return colour * (1 - share) + other * share
 
+    def rows(self, shard: Shard, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Numbers (count,) of a shard's pictures, none twice before all were there; facing the camera as asked."""
+        hips = joint_set("mpii16").indices(("left_hip", "right_hip"))
+        front = shard.joints[:, hips[0], 0] > shard.joints[:, hips[1], 0]
+        share = self._variety.facing
+        key = rng.random(len(front)) ** (1 / np.where(front, share, 1 - share))
+        return np.resize(np.argsort(-key)[: max(1, min(count, round(0.7 * len(front))))], count)
+
     def paint(self, shard: Shard, starts: np.ndarray, row: int, side: int, rng: np.random.Generator) -> Painted:
         """One example of a drawn figure in an input of ``side`` px."""
         person = self.person(shard, starts, row, rng)
@@ -168,20 +199,20 @@ class Painter:
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
         picture = background(rng, side).astype(np.float32)
         size = scale * float((high - low).max())
-        if rng.random() < 0.3:
+        if rng.random() < self._variety.bystanders:
             for _ in range(rng.integers(1, 4)):
                 self._bystander(picture, shard, starts, joints, size, rng, before=False)
         _shadow(picture, joints, size, rng)
         _put(picture, person, matrix, scale)
-        if rng.random() < 0.08:
+        if rng.random() < self._variety.before:
             self._bystander(picture, shard, starts, joints, size, rng, before=True)
-        while rng.random() < 0.25:
+        while rng.random() < self._variety.obstacles:
             colour, alpha = obstacle(rng, side, joints[rng.integers(len(joints))], size)
             picture += (colour - picture) * alpha[..., None]
-        out = spoil(np.clip(picture, 0, 255).astype(np.uint8), rng)
+        out = spoil(np.clip(picture, 0, 255).astype(np.uint8), rng, whole=rng.random() < self._variety.faults)
         present = ((joints >= -0.5) & (joints < side - 0.5)).all(-1)
-        if rng.random() < 0.25:
-            present &= _edges(out, joints, size, rng, cut=rng.random() < self._geometry.cut_off / 0.25)
+        if rng.random() < self._variety.edges:
+            present &= _edges(out, joints, size, rng, cut=rng.random() < self._variety.cut_off / self._variety.edges)
         if mirrored:
             joints, present = joints[FLIP], present[FLIP]
         return Painted(out, joints.astype(np.float32), present, scale * float(shard.height_px[row]))
@@ -190,7 +221,7 @@ class Painter:
         self, low: np.ndarray, high: np.ndarray, joints: np.ndarray, height: float, side: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, bool]:
         """Matrix (2, 3) from the drawing's pixels to the input's, and whether it mirrors."""
-        g = self._geometry
+        g = self._variety
         extent = float((high - low).max())
         middle = (low + high) / 2
         if rng.random() < g.close_up:

@@ -43,7 +43,7 @@ class Schedule2d:
     steps, batch, chunk
         Batches, pictures in each, and how many go through the network at a time.
     optimiser, learning_rate, weight_decay
-        ``one_cycle``: AdamW whose step grows and falls; ``rmsprop`` and ``adam``: as published, times ``decay`` after each
+        ``one_cycle``: AdamW whose step grows and falls; ``rmsprop``, ``adam``: as published, times ``decay`` after each
         share of the steps in ``milestones``.
     sides
         (share, px): input sizes, and which share of the steps is done when each ends.
