@@ -176,8 +176,10 @@ def _optimiser(network: Any, schedule: Schedule2d) -> tuple[Any, Any]:
     import torch
 
     if schedule.optimiser == "one_cycle":
+        # Not the fused one: it takes parameters and what it remembers of them for equally laid out in memory, which they
+        # are not after a checkpoint was read.
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+            network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         return optimiser, torch.optim.lr_scheduler.OneCycleLR(
             optimiser, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, cycle_momentum=False
