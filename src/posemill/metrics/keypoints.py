@@ -45,5 +45,5 @@ def keypoint_figures(
     if sigma is not None:
         answered = asked & np.isfinite(error) & np.isfinite(sigma)
         ratio = np.abs(found - truth)[answered] / sigma[answered][:, None]
-        out["within_sigma"] = 100 * float(np.mean(ratio <= 1))
+        out["within_sigma"] = 100 * float(np.mean(ratio <= 1)) if answered.any() else float("nan")
     return out

@@ -58,10 +58,10 @@ def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
     sigma = _sigma(answers, size, sigma_of({"sigma": said}, len(joints), Path("card")))
     found = np.where((answers.score > 0)[..., None], answers.points, np.nan)
 
-    def figures(chosen: np.ndarray) -> dict[str, float]:
+    def figures(chosen: np.ndarray) -> dict[str, float | None]:
         part = chosen & asked
         values = keypoint_figures(found[second], truth[second], size[second], part[second], sigma[second])
-        return {key: round(value, 2) for key, value in values.items() if key != "joints"}
+        return {k: round(v, 2) if np.isfinite(v) else None for k, v in values.items() if k != "joints"}
 
     limbs = np.zeros(asked.shape, dtype=bool)
     limbs[:, joints.indices(joint_set("limbs12").joints)] = True
