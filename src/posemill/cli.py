@@ -501,6 +501,7 @@ def twin(
     width: int = 640,
     height: int = 480,
     seed: int = 0,
+    bystander: bool = False,
     captured: Path | None = None,
     clips: int = 40,
     group: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -520,6 +521,8 @@ def twin(
         Stature of the body, barefoot.
     width, height
         Image size in pixels.
+    bystander
+        A second person walks round the subject; the truth is the subject's alone.
     captured
         Instead of all that but duration, rate and seed: film motion capture (HDF5 with Human3.6M-17 joints in metres,
         z up), each clip another body, room and camera.
@@ -548,6 +551,7 @@ def twin(
         width=width,
         height=height,
         seed=seed,
+        bystander=bystander,
     )
 
 

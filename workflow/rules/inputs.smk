@@ -103,6 +103,7 @@ def gather_fingerprint(wildcards):
                 "calibration": str(c.calibration) if c.calibration else None,
                 "focal_px": c.focal_px,
                 "fov_deg": c.fov_deg,
+                **({"subject_box": c.subject_box} if c.subject_box else {}),
             }
             for c in rows(wildcards)
         },

@@ -48,6 +48,9 @@ class Detection:
         (4,) px: left, top, right, bottom.
     valid
         (J,); False where the detector cannot know, for instance outside the picture.
+    person
+        Number by which a detector that follows people knows this one in all frames; None where it does not, and the
+        detect stage goes by how boxes move.
     """
 
     keypoints: Points2
@@ -55,6 +58,7 @@ class Detection:
     sigma: PerJoint
     bbox: np.ndarray
     valid: Flags
+    person: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -157,8 +157,11 @@ class TopDown:
         """Find people in consecutive frames: the picture and its time in s."""
         crops: list[Crop] = []
         owners: list[int] = []
+        persons: list[int | None] = []
         for number, (rgb, time_s) in enumerate(frames):
-            for box in self._boxes.for_frame(rgb, time_s, self._previous):
+            found_boxes = self._boxes.for_frame(rgb, time_s, self._previous)
+            for box, who in zip(found_boxes, self._boxes.persons, strict=False):
+                persons.append(who)
                 crops.append(self._crop(rgb, box))
                 owners.append(number)
         answers: list[list[Detection]] = [[] for _ in frames]
@@ -167,7 +170,7 @@ class TopDown:
             for person, (crop, number) in enumerate(zip(crops, owners, strict=True)):
                 detection = self._detection(found, person, crop, frames[number][0].shape[1::-1])
                 if detection is not None:
-                    answers[number].append(detection)
+                    answers[number].append(replace(detection, person=persons[person]))
         self._previous = answers[-1][0] if answers and answers[-1] else None
         return answers
 
@@ -183,7 +186,8 @@ class TopDown:
         score = np.clip(found.score[person], 0, 1)
         inside = ((keypoints >= -0.5) & (keypoints <= np.array(size) - 0.5)).all(-1)
         valid = (score > 0) & inside
-        size_px = float(stature_px(np.where(valid[:, None], keypoints, np.nan), self.joint_set))
+        # What lies beyond the picture's edge is a guess, but says how large the person is.
+        size_px = float(stature_px(np.where((score > 0)[:, None], keypoints, np.nan), self.joint_set))
         if not valid.any() or not np.isfinite(size_px):
             return None
         sigma = self._sigma.of(found, person, stride * float(crop.step.mean()), size_px)

@@ -108,7 +108,8 @@ class Tensor:
         if self.storage is None or not self.count:
             return np.zeros(self.sizes or (0,))
         numbers = self.storage.numbers
-        steps = [stride * numbers.itemsize for stride in self.strides]
+        # The stride of a single element means nothing, and may be anything.
+        steps = [s * numbers.itemsize if n > 1 else 0 for n, s in zip(self.sizes, self.strides, strict=True)]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.sizes, steps, writeable=False)
         return np.array(view)
 

@@ -51,7 +51,16 @@ class BoxOptions(BaseModel):
 
 
 class BoxSource(Protocol):
-    """Boxes of one clip, asked for frame by frame."""
+    """Boxes of one clip, asked for frame by frame.
+
+    Attributes
+    ----------
+    persons
+        Of each box of the last answer, the number by which its person is known in all frames; None where that is not
+        known. For :attr:`posemill.detectors.protocol.Detection.person`.
+    """
+
+    persons: list[int | None]
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
         """Boxes (4,) px, the subject's first; none where nobody is.
@@ -95,6 +104,9 @@ def box_source(options: BoxOptions, *, temporal: bool) -> BoxSource:
 
 
 class _Source:
+    def __init__(self) -> None:
+        self.persons: list[int | None] = [None]
+
     def __enter__(self) -> Self:
         return self
 
@@ -123,6 +135,7 @@ class GivenBoxes(_Source):
     """
 
     def __init__(self, time: Times, boxes: np.ndarray, *, slack_s: float = 0.02) -> None:
+        super().__init__()
         self._time, self._boxes, self._slack_s = time, boxes, slack_s
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
@@ -140,13 +153,14 @@ class FoundBoxes(_Source):
     detector
         Finds people in a picture.
     every_s
-        How often it looks while the top-down detector sees the subject well; 0: at each frame.
+        How often it looks while the top-down detector sees the one person well; 0, or several people: at each frame.
     """
 
     def __init__(self, detector: Detector, *, every_s: float) -> None:
+        super().__init__()
         self._detector, self._every_s = detector, every_s
+        self._several = False
         self._looked_s = -np.inf
-        self._box: np.ndarray | None = None
 
     def __enter__(self) -> Self:
         self._detector.__enter__()
@@ -156,16 +170,22 @@ class FoundBoxes(_Source):
         self._detector.__exit__(*error)
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
-        """The box of the keypoints seen before, or of the person found now."""
+        """The box of the keypoints seen before, or those of the people found now, who was seen longest first."""
         seen = previous is not None and bool((previous.valid & (previous.score > _LOST)).mean() > _LOST)
-        if seen and time_s - self._looked_s < self._every_s:
+        if seen and not self._several and time_s - self._looked_s < self._every_s:
             assert previous is not None
+            self.persons = [previous.person]
             return [around(previous.keypoints, previous.valid)]
         found = self._detector.detect(rgb, time_s)
         if found:
-            self._looked_s = time_s
-            return [around(found[0].keypoints, found[0].valid)]
-        return [around(previous.keypoints, previous.valid)] if previous is not None and seen else []
+            self._looked_s, self._several = time_s, len(found) > 1
+            self.persons = [one.person for one in found]
+            return [around(one.keypoints, one.valid) for one in found]
+        if previous is None or not seen or self._several:
+            self.persons = []
+            return []
+        self.persons = [previous.person]
+        return [around(previous.keypoints, previous.valid)]
 
 
 def around(keypoints: Points2, valid: np.ndarray) -> np.ndarray:

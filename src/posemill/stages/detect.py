@@ -14,6 +14,7 @@ from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.weights import weights_state, weights_terms
 from posemill.media import Frame, VideoInfo
 from posemill.media.ahead import ahead, batched
+from posemill.people.appearance import appearance
 from posemill.people.tracks import match
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
@@ -22,6 +23,7 @@ from posemill.skeleton import convert, joint_set
 __all__ = ["run"]
 
 _BLOCK = 1024
+_LOOKS = 256
 
 
 class _Rows:
@@ -60,21 +62,44 @@ class _People:
         self._joints = joints
         self._rows: list[_Rows] = []
         self._boxes, self._seen_s = np.zeros((0, 4)), np.zeros(0)
+        self._numbers: dict[int, int] = {}
+        self._looks: list[list[np.ndarray]] = []
 
-    def add(self, frame: int, time_s: float, detections: list[Detection], *, temporal: bool) -> None:
-        """Add the detections of the frame with this number of frames before it."""
+    def add(
+        self, frame: int, time_s: float, detections: list[Detection], looks: list[np.ndarray], *, temporal: bool
+    ) -> None:
+        """Add the detections of the frame with this number of frames before it, and what each looks like."""
         found = np.array([d.bbox for d in detections]).reshape(-1, 4)
         elapsed_s = time_s - self._seen_s if temporal else np.full(len(self._seen_s), np.inf)
-        for detection, person in zip(detections, match(self._boxes, found, elapsed_s), strict=True):
+        moves = match(self._boxes, found, elapsed_s)
+        for detection, moved, look in zip(detections, moves, looks, strict=True):
+            person = int(moved) if detection.person is None else self._numbers.get(detection.person, -1)
             if person < 0:
                 person = len(self._rows)
+                if detection.person is not None:
+                    self._numbers[detection.person] = person
                 self._rows.append(_Rows(self._joints * 5 + 4))
+                self._looks.append([])
                 self._boxes = np.concatenate([self._boxes, detection.bbox[None]])
                 self._seen_s = np.append(self._seen_s, time_s)
             self._boxes[person], self._seen_s[person] = detection.bbox, time_s
             self._rows[person].skip_to(frame)
             parts = (detection.keypoints, detection.score, detection.sigma, detection.valid, detection.bbox)
             self._rows[person].append(np.concatenate([np.ravel(part) for part in parts]))
+            # Thinned out as it grows, so that memory stays flat.
+            if np.isfinite(look).any():
+                self._looks[person].append(look)
+                if len(self._looks[person]) > _LOOKS:
+                    self._looks[person] = self._looks[person][::2]
+
+    def looks(self) -> dict[str, list[float]]:
+        """Median of what each track looks like, where that is known."""
+        with np.errstate(all="ignore"):
+            return {
+                f"p{number}": np.nan_to_num(np.nanmedian(looks, axis=0)).round(1).tolist()
+                for number, looks in enumerate(self._looks, 1)
+                if looks and np.isfinite(looks).any(axis=0).all()
+            }
 
     def tracks(self, frames: int) -> dict[str, Track]:
         """Tracks p1, p2, ... in order of appearance, NaN and score 0 where not seen."""
@@ -143,7 +168,8 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
             device = detector.device
             shown = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)
             if isinstance(detector, BatchDetector):
-                shown = ahead(shown, 2 * detector.batch)
+                # The next batch, and a little more; pictures are large.
+                shown = ahead(shown, detector.batch + 2)
             shown = progress(shown, info.frame_count_hint, f"detect {subject}/{name}")
             _detect(clip, shown, detector, sheet.get("fps"))
     except ClipError as error:
@@ -208,11 +234,14 @@ def _detect(clip: Clip, shown: Iterator[Frame], detector: Detector, fps: float |
     batches = detector if isinstance(detector, BatchDetector) else None
     for some in batched(_timed(clip, shown, fps), batches.batch if batches else 1):
         found = batches.detect_many(some) if batches else [detector.detect(*frame) for frame in some]
-        for (_, time_s), detections in zip(some, found, strict=True):
-            people.add(len(times), time_s, detections, temporal=clip.temporal)
+        for (rgb, time_s), detections in zip(some, found, strict=True):
+            looks = [appearance(rgb, d.keypoints, d.valid, detector.joint_set) for d in detections]
+            people.add(len(times), time_s, detections, looks, temporal=clip.temporal)
             times.append(time_s)
     clip.time = np.array(times)
     clip.tracks = people.tracks(len(times))
+    if len(clip.tracks) > 1 and clip.temporal:
+        clip.attrs["looks"] = people.looks()
     if clip.temporal and fps is None and len(times) > 1:
         clip.fps = (len(times) - 1) / (times[-1] - times[0])
     if not any(track.arrays["valid"].any() for track in clip.tracks.values()):

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from posemill.camera import Camera
+from posemill.clips import parse_box
 from posemill.errors import ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.calibration import read_calibration
 from posemill.people.cleaning import clean
 from posemill.people.options import GatherOptions
-from posemill.people.tracks import main_person
+from posemill.people.subject import choose
 from posemill.provenance import StageRequest, record
 
 __all__ = ["run"]
@@ -36,8 +37,9 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
         Artifact to write.
     request
         Its sheet has ``clips``: clip to ``calibration`` (path), ``camera`` (name in it), ``focal_px`` and ``fov_deg``
-        (across the width), each None where not given. A calibration wins over a focal length, that over a field of
-        view, that over what the file itself says, and that over the assumption of :meth:`posemill.camera.Camera.prior`.
+        (across the width) and ``subject_box`` (:func:`posemill.clips.parse_box`), each None where not given. A
+        calibration wins over a focal length, that over a field of view, that over what the file itself says, and that
+        over the assumption of :meth:`posemill.camera.Camera.prior`.
 
     Raises
     ------
@@ -81,20 +83,32 @@ def _gather(clip: Clip, given: Mapping[str, Any], joints: str, options: GatherOp
         return clip.failed(clip.reason)
     try:
         camera = _camera(clip, given)
-        name = main_person(
-            {name: track.arrays["score"] for name, track in clip.tracks.items()},
-            {name: track.arrays["bbox"] for name, track in clip.tracks.items()},
+        chosen = choose(
+            {name: track.arrays for name, track in clip.tracks.items()},
+            clip.time,
+            clip.image_size,
+            by=options.subject,
+            box=_box(given.get("subject_box")),
+            looks={name: np.array(look, np.float64) for name, look in clip.attrs.get("looks", {}).items()},
+            temporal=clip.temporal,
         )
-        track, audit = _clean(clip, clip.tracks[name].arrays, joints, options)
+        track, audit, trail = _clean(clip, chosen.arrays, joints, options)
     except ClipError as error:
         return clip.failed(str(error))
-    attrs = {"people_seen": len(clip.tracks), "cleaning": audit}
+    attrs = {"people_seen": len(clip.tracks), "subject_tracks": list(chosen.tracks), "cleaning": audit}
+    if trail:
+        attrs["cleaned_frames"] = trail
     return Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time, camera, {"p1": track}, attrs=attrs)
+
+
+def _box(text: str | None) -> np.ndarray | None:
+    """Time (NaN for whenever) and box of the sheet's ``subject_box``; None where it says nothing."""
+    return None if text is None else np.array(parse_box(text))
 
 
 def _clean(
     clip: Clip, arrays: Mapping[str, np.ndarray], joints: str, options: GatherOptions
-) -> tuple[Track, dict[str, int]]:
+) -> tuple[Track, dict[str, int], dict[str, Any]]:
     cleaned = clean(
         arrays["keypoints"].astype(np.float64),
         arrays["score"],
@@ -113,7 +127,7 @@ def _clean(
         "sigma": cleaned.sigma.astype(np.float32),
         "valid": cleaned.valid,
     }
-    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit
+    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit, cleaned.trail
 
 
 def _boxes(keypoints: np.ndarray) -> np.ndarray:

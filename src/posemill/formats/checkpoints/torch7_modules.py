@@ -112,7 +112,8 @@ class _Walk:
         array = tensor.array()
         if array.dtype.kind != "f":
             raise InputError(expected(f"tensor {name}", "fractional numbers", array.dtype.name, where=self._path))
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
 
     def _unfold(self, place: str) -> None:
         """Give a weight of two dimensions its four."""
@@ -128,8 +129,8 @@ class _Walk:
             return
         eps = self.layers[place].get("eps", 1e-5)
         with np.errstate(divide="ignore", over="ignore"):
-            variance = inverse.astype(np.float64) ** -2 - eps
-        self.tensors[f"{place}.running_var"] = variance.astype(np.float32)
+            variance = (inverse.astype(np.float64) ** -2 - eps).astype(np.float32)
+        self.tensors[f"{place}.running_var"] = variance
 
 
 def _of_node(node: Any) -> Any:
