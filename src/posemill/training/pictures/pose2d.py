@@ -176,8 +176,8 @@ def _optimiser(network: Any, schedule: Schedule2d) -> tuple[Any, Any]:
     import torch
 
     if schedule.optimiser == "one_cycle":
-        # Not the fused one: it takes parameters and what it remembers of them for equally laid out in memory, which they
-        # are not after a checkpoint was read.
+        # Not the fused one: it takes parameters and what it remembers of them for equally laid out in memory, and after
+        # a checkpoint was read they are not.
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
