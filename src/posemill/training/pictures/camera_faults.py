@@ -63,5 +63,5 @@ def _moved(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     middle = (size - 1) / 2
     way = middle * np.array([np.cos(angle := rng.uniform(0, np.pi)), np.sin(angle)])
     ends = [(round(middle + s * way[0]), round(middle + s * way[1])) for s in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1.0, 1)
+    cv2.line(kernel, ends[0], ends[1], (1.0,), 1)
     return cv2.filter2D(picture, -1, kernel / kernel.sum())

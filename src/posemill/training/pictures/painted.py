@@ -217,7 +217,7 @@ def _shadow(picture: np.ndarray, joints: np.ndarray, size: float, rng: np.random
     dark = np.zeros(picture.shape[:2], np.float32)
     at = joints[[0, 5]].mean(0) + size * np.array([rng.normal(0, 0.05), 0.04])
     axes = (max(1, int(size * rng.uniform(0.05, 0.4))), max(1, int(size * rng.uniform(0.01, 0.08))))
-    cv2.ellipse(dark, (int(at[0]), int(at[1])), axes, float(rng.normal(0, 10)), 0, 360, 1.0, -1)
+    cv2.ellipse(dark, (int(at[0]), int(at[1])), axes, float(rng.normal(0, 10)), 0, 360, (1.0,), -1)
     dark = cv2.GaussianBlur(dark, (0, 0), max(0.5, size * rng.uniform(0.005, 0.04)))
     picture *= 1 - rng.uniform(0.1, 0.7) * dark[..., None]
 

@@ -182,19 +182,24 @@ def obstacle(rng: np.random.Generator, side: int, near: np.ndarray, size: float)
     kind = rng.random()
     if kind < 0.35:
         half = size * np.exp(rng.uniform(-2.5, -0.8, 2)) / 2
-        cv2.rectangle(alpha, _px(at - half), _px(at + half), 1.0, -1)
+        cv2.rectangle(alpha, _px(at - half), _px(at + half), (1.0,), -1)
     elif kind < 0.5:
         # Stands on the ground and reaches up to a part of the person.
         w = size * rng.uniform(0.1, 0.8)
-        cv2.rectangle(alpha, _px(at - (w * rng.uniform(0.1, 0.9), 0)), (int(at[0] + w), side), 1.0, -1)
+        cv2.rectangle(alpha, _px(at - (w * rng.uniform(0.1, 0.9), 0)), (int(at[0] + w), side), (1.0,), -1)
     elif kind < 0.75:
         angle, long = rng.uniform(0, np.pi), size * rng.uniform(0.2, 1.5)
         way = long * np.array([np.cos(angle), np.sin(angle)])
         cv2.line(
-            alpha, _px(at - way / 2), _px(at + way / 2), 1.0, max(1, int(size * rng.uniform(0.01, 0.09))), cv2.LINE_AA
+            alpha,
+            _px(at - way / 2),
+            _px(at + way / 2),
+            (1.0,),
+            max(1, int(size * rng.uniform(0.01, 0.09))),
+            cv2.LINE_AA,
         )
     else:
         corners = (at + size * rng.uniform(-0.3, 0.3, (int(rng.integers(3, 8)), 2))).astype(np.int32)
-        cv2.fillPoly(alpha, [corners], 1.0, cv2.LINE_AA)
+        cv2.fillPoly(alpha, [corners], (1.0,), cv2.LINE_AA)
     colour = 255 * tint(rng) * (1 + rng.uniform(0, 0.3) * noise_field(rng, side, (4, 20)))
     return colour.astype(np.float32), alpha
