@@ -111,6 +111,10 @@ def test_annotated_photographs_train_pose_resnet(tmp_path: Path):
     card = read_card(output)
     assert card["detector"] == "pose_resnet"
     assert card["deviation"] == [0.229, 0.224, 0.225]
+    from posemill.detectors import pose_resnet
+
+    with pose_resnet.create(pose_resnet.Options(weights=output, boxes="frame"), temporal=False) as detector:
+        detector.detect(np.zeros((64, 64, 3), np.uint8), 0.0)
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,11 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
         build(name, preset.network), source, preset.schedule, normalise=preset.normalise,
         start=None if start is None else start.tensors,
     )  # fmt: skip
+    side = preset.schedule.sides[-1][1]
     card: dict[str, Any] = {
         "detector": name,
         "network": preset.network,
-        "resolution": preset.schedule.sides[-1][1],
+        "resolution": side if name == "hourglass" else [side, side],
         **about,
         "schedule": asdict(preset.schedule),
     }
@@ -113,7 +114,7 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
     state = {key: tensor.cpu().numpy() for key, tensor in training.modules["network"].state_dict().items()}
     tensors = as_stored(state)
     if preset.normalise is not None:
-        card |= {"mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
+        card |= {"channels": "rgb", "mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
     card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
     if options.unseen is not None:
         card |= _measured(name, tensors, preset, options.unseen, options.measured, likely=options.variety == "likely")

@@ -42,7 +42,7 @@ _PRESETS = {
     ),
     # 140 epochs of MPII's 22 246 people in batches of 128, the step a tenth after 90 and 120 of them.
     ("pose_resnet", "paper"): Preset2d(
-        {"depth": 50},
+        {"depth": 50, "joints": 16},
         Schedule2d(
             steps=24_332, batch=128, chunk=32, optimiser="adam", learning_rate=1e-3, milestones=(90 / 140, 120 / 140),
             sides=((1.0, 256),), sigma=2.0, pool=1024,
@@ -54,7 +54,7 @@ _PRESETS = {
         Schedule2d(steps=8000, learning_rate=2e-3, sides=((0.72, 128), (1.0, 192)), average=0.998),
     ),
     ("pose_resnet", "short"): Preset2d(
-        {"depth": 50},
+        {"depth": 50, "joints": 16},
         Schedule2d(steps=8000, learning_rate=1e-3, sides=((0.72, 128), (1.0, 192)), sigma=1.5, average=0.998),
         _IMAGENET,
     ),
