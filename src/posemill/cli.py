@@ -468,6 +468,36 @@ def check(
 
 
 @app.command
+def pictures(
+    output: Path,
+    *,
+    motion: Path,
+    shards: int = 200,
+    group: Annotated[list[str] | None, Parameter(negative="")] = None,
+    left_out: Annotated[list[str] | None, Parameter(negative="")] = None,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    seed: int = 0,
+) -> None:
+    """Draw figures of captured motion, which 2D trainings paint; a folder that is not finished is gone on with.
+
+    Parameters
+    ----------
+    output
+        Folder to write.
+    motion
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+    shards
+        How many shall be there in the end, of 250 pictures each.
+    group, left_out, only
+        Groups of that file (train, extra), subjects that are not drawn, or the only ones that are; may be repeated.
+    """
+    from posemill.stages import pictures as run
+
+    groups, others = tuple(group or ("train", "extra")), tuple(left_out or ())
+    run.run(output, motion, shards=shards, groups=groups, left_out=others, only=tuple(only or ()), seed=seed)
+
+
+@app.command
 def twin(
     output: Path,
     *,
@@ -538,7 +568,7 @@ def twin(
 def train(
     name: str,
     *,
-    motion: Path,
+    motion: Path | None = None,
     output: Output,
     seed: int = 0,
     option: Options = None,
@@ -548,9 +578,9 @@ def train(
     Parameters
     ----------
     name
-        Which lifter (posemill list lifters).
+        Which lifter or detector (posemill list).
     motion
-        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up.
+        Motion capture: HDF5 with Human3.6M-17 joints in metres, z up. Detectors learn from pictures: --option.
     seed
         Of weights, cameras, noise and order.
     """

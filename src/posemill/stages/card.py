@@ -26,7 +26,7 @@ def page(weights: Path) -> str:
     card = read_card(weights)
     if not card:
         raise MissingError(f"{weights}: expected a card in its header, got none; write one with posemill convert")
-    name = card.get("lifter", card.get("method", weights.stem))
+    name = card.get("lifter", card.get("detector", card.get("method", weights.stem)))
     lines = [
         f"# `{name}`: {weights.name}",
         "",
@@ -35,7 +35,8 @@ def page(weights: Path) -> str:
     ]
     options, schedule = card.get("options"), card.get("schedule", {})
     if options and "trained_on" in card:
-        lines += ["", "## Made by", "", f"    {_command(name, weights, options, schedule)}"]
+        motion = "" if "detector" in card else " --motion MOTION.h5"
+        lines += ["", "## Made by", "", f"    {_command(name + motion, weights, options, schedule)}"]
     results = card.get("results", {})
     measured = {key: value for key, value in results.items() if isinstance(value, dict) and "subjects" in value}
     if measured:
@@ -50,7 +51,7 @@ def page(weights: Path) -> str:
 def _command(name: str, weights: Path, options: dict[str, Any], schedule: dict[str, Any]) -> str:
     seed = f" --seed {schedule['seed']}" if schedule.get("seed") else ""
     given = "".join(f" --option {key}={_value(value)}" for key, value in options.items() if value is not None)
-    return f"posemill train {name} --motion MOTION.h5 --output {weights.name}{seed}{given}"
+    return f"posemill train {name} --output {weights.name}{seed}{given}"
 
 
 def _value(value: Any) -> str:

@@ -15,7 +15,7 @@ from posemill.errors import MissingError
 from posemill.twin import scene
 from posemill.twin.scene import Panel
 
-__all__ = ["Renderer", "pinhole_around", "pyvista"]
+__all__ = ["Renderer", "pinhole_around", "pyvista", "quiet_vtk", "set_projection"]
 
 _NEAR_M, _FAR_M = 0.05, 40.0
 _SHADOW_HALF_M = 1.9
@@ -73,8 +73,27 @@ def _projection(camera: Camera) -> np.ndarray:
     )
 
 
+def set_projection(plotter: Any, camera: Camera) -> None:
+    """Give VTK a pinhole camera's exact pose and projection."""
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+    centre, view = camera.centre, plotter.camera
+    assert camera.R is not None
+    view.position = tuple(centre)
+    view.focal_point = tuple(centre + camera.R[2])
+    view.up = tuple(-camera.R[1])
+    matrix = vtkMatrix4x4()
+    for i, row in enumerate(_projection(camera)):
+        for j, value in enumerate(row):
+            matrix.SetElement(i, j, float(value))
+    view.SetExplicitProjectionTransformMatrix(matrix)
+    view.SetUseExplicitProjectionTransformMatrix(True)
+    view.clipping_range = (_NEAR_M, _FAR_M)
+    plotter.camera_set = True
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_vtk() -> Iterator[None]:
     """No X server is VTK's business: it goes on to EGL or OSMesa, and its warning about that would alarm people."""
     from vtkmodules.vtkCommonCore import vtkLogger
 
@@ -111,7 +130,7 @@ class Renderer:
         self._size = (pinhole.width, pinhole.height)
         self._camera = pinhole.resized(_OVERSAMPLE * pinhole.width, _OVERSAMPLE * pinhole.height)
         self._lookup = None if lookup is None else (lookup + np.float32(0.5)) * _OVERSAMPLE - np.float32(0.5)
-        with _quiet():
+        with quiet_vtk():
             self._plotter = pv.Plotter(
                 off_screen=True, window_size=[self._camera.width, self._camera.height], lighting="none"
             )
@@ -151,23 +170,7 @@ class Renderer:
             self._plotter.add_light(light)
 
     def _aim(self) -> None:
-        """Give VTK the camera's exact pose and projection."""
-        from vtkmodules.vtkCommonMath import vtkMatrix4x4
-
-        camera, centre = self._camera, self._camera.centre
-        assert camera.R is not None
-        view = self._plotter.camera
-        view.position = tuple(centre)
-        view.focal_point = tuple(centre + camera.R[2])
-        view.up = tuple(-camera.R[1])
-        matrix = vtkMatrix4x4()
-        for i, row in enumerate(_projection(camera)):
-            for j, value in enumerate(row):
-                matrix.SetElement(i, j, float(value))
-        view.SetExplicitProjectionTransformMatrix(matrix)
-        view.SetUseExplicitProjectionTransformMatrix(True)
-        view.clipping_range = (_NEAR_M, _FAR_M)
-        self._plotter.camera_set = True
+        set_projection(self._plotter, self._camera)
 
     def _hang(self, panel: Panel) -> None:
         c, across, up = panel.corner, panel.across, panel.up
@@ -224,7 +227,7 @@ class Renderer:
         from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 
         window, camera = self._plotter.render_window, self._camera
-        with _quiet():
+        with quiet_vtk():
             window.Render()
         pixels = vtkUnsignedCharArray()
         window.GetRGBACharPixelData(0, 0, camera.width - 1, camera.height - 1, 1, pixels)

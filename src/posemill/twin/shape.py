@@ -12,7 +12,7 @@ object grasping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ from posemill.twin.kinematics import turn
 from posemill.twin.limbs import arm, shoe
 from posemill.twin.parts import Part
 
-__all__ = ["MIDDLE", "Shape", "bind_pose", "build"]
+__all__ = ["MIDDLE", "Shape", "bind_pose", "build", "transforms"]
 
 MIDDLE: tuple[str, ...] = tuple(
     side + name for side in ("left_", "right_") for name in ("upper_arm", "forearm", "thigh", "shank")
@@ -65,7 +65,7 @@ class Shape:
 
     def posed(self, pose: Pose, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Vertices and unit normals (V, 3) in the world at one frame of a pose; float32."""
-        moves = _transforms(pose.positions[frame], pose.rotations[frame]) @ np.linalg.inv(self.bind)
+        moves = transforms(pose.positions[frame], pose.rotations[frame]) @ np.linalg.inv(self.bind)
         blended = (self.weights @ moves[:, :3].reshape(-1, 12).astype(np.float32)).reshape(-1, 3, 4)
         points = np.einsum("vab,vb->va", blended[:, :, :3], self.points.astype(np.float32)) + blended[:, :, 3]
         normals = np.einsum("vab,vb->va", blended[:, :, :3], self.normals.astype(np.float32))
@@ -84,7 +84,7 @@ def bind_pose(body: Body) -> Pose:
     return Pose(body.forward(np.zeros((1, 3)), rotations), rotations, np.ones((1, 4), dtype=bool))
 
 
-def _transforms(positions: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+def transforms(positions: np.ndarray, rotations: np.ndarray) -> np.ndarray:
     """(B + M, 4, 4) bone to world of one frame, half-way bones appended."""
     bones = [bone(name) for name in MIDDLE]
     # The shoulder's half-way bone is between chest and arm: the clavicle itself hardly turns.
@@ -121,16 +121,16 @@ def _dress(body: Body) -> Iterator[Part]:
     yield from head(body, k)
 
 
-def build(body: Body) -> Shape:
-    """Make the dressed mesh of a body; about three seconds."""
+def build(body: Body, extras: Sequence[Part] = ()) -> Shape:
+    """Make the dressed mesh of a body, and of more parts that are to be carried with it; about three seconds."""
     pose = bind_pose(body)
-    bind = _transforms(pose.positions[0], pose.rotations[0])
+    bind = transforms(pose.positions[0], pose.rotations[0])
     columns = {name: i for i, name in enumerate(BONES)} | {
         f"mid_{name}": len(BONES) + i for i, name in enumerate(MIDDLE)
     }
     points, triangles, colours, weights, normals = [], [], [], [], []
     count = 0
-    for part in _dress(body):
+    for part in (*_dress(body), *extras):
         frame = bind[columns[part.bone]]
         world = part.points @ frame[:3, :3].T + frame[:3, 3]
         w = np.zeros((len(world), len(columns)), dtype=np.float32)

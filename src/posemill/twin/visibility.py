@@ -17,7 +17,7 @@ from posemill.camera import Camera
 from posemill.skeleton import JOINT_SETS
 from posemill.twin.body import BONES, JOINT_SET
 
-__all__ = ["visible"]
+__all__ = ["own_bones", "visible"]
 
 OTHER_M, SKIN_M = 0.01, 0.03
 
@@ -51,6 +51,11 @@ def _flesh() -> tuple[np.ndarray, np.ndarray]:
             for name in names:
                 own[j, BONES.index(name if name in BONES else f"{side}_{name}")] = True
     return own, depth
+
+
+def own_bones() -> np.ndarray:
+    """(28, B) whether a bone's flesh is a joint's own."""
+    return _flesh()[0]
 
 
 def visible(joints: Points3, points: Points3, triangles: np.ndarray, owners: np.ndarray, camera: Camera) -> np.ndarray:

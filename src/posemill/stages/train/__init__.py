@@ -1,4 +1,4 @@
-"""Train a lifter's weights from motion capture, evaluate them on subjects held out, write them with their card."""
+"""Train a method's weights, evaluate them on subjects held out, write them with their card."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from posemill.errors import InputError
 
-__all__ = ["TRAINED", "run"]
+__all__ = ["DETECTORS", "TRAINED", "run"]
 
 TRAINED = ("posemill", "linear", "temporal", "seq2seq", "gan", "repnet", "video_gan", "dstformer", "agformer")
 """Lifters that can be trained."""
+DETECTORS = ("hourglass", "pose_resnet")
+"""Detectors that can be trained."""
 
 
-def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[str, Any] | None = None) -> float:
+def run(name: str, motion: Path | None, output: Path, *, seed: int = 0, options: dict[str, Any] | None = None) -> float:
     """Train a method and write its weights to ``output`` (safetensors, card inside); returns seconds per step.
 
     Raises
@@ -21,8 +23,15 @@ def run(name: str, motion: Path, output: Path, *, seed: int = 0, options: dict[s
     InputError
         No trainer of that name, bad options, a motion file that cannot be used, or an output that cannot be written.
     """
-    if name not in TRAINED:
-        raise InputError(f"train: expected {', '.join(TRAINED[:-1])} or {TRAINED[-1]}, got {name!r}")
+    known = (*TRAINED, *DETECTORS)
+    if name not in known:
+        raise InputError(f"train: expected {', '.join(known[:-1])} or {known[-1]}, got {name!r}")
+    if name in DETECTORS:
+        from posemill.stages.train import pose2d
+
+        return pose2d.run(name, output, seed, options or {})
+    if motion is None:
+        raise InputError(f"train {name}: expected --motion FILE, motion capture to learn from, got none")
     if name == "linear":
         from posemill.stages.train import linear
 

@@ -60,7 +60,7 @@ class Start:
         from posemill.formats.weights import read_weights
 
         self.tensors, card = read_weights(path)
-        said = card.get("lifter", card.get("method", name))
+        said = card.get("lifter", card.get("detector", card.get("method", name)))
         if said != name:
             raise InputError(expected("start", f"weights of {name}", f"{said}'s", where=path))
         self.card = {"file": path.name, "sha256": sha256_file(path)}
