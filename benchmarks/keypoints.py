@@ -83,12 +83,13 @@ class Comparison:
         found, sigma = (np.broadcast_to(a, b.shape) for a, b in ((found, truth), (sigma, asked)))
         self.rows.setdefault(who, []).append((found, truth, size, asked, sigma))
 
-    def figures(self) -> dict[str, dict[str, float]]:
+    def figures(self) -> dict[str, dict[str, float | None]]:
         """By method."""
         out = {}
         for who, rows in self.rows.items():
             found, truth, size, asked, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
-            out[who] = {k: round(v, 2) for k, v in keypoint_figures(found, truth, size, asked, sigma).items()}
+            values = keypoint_figures(found, truth, size, asked, sigma)
+            out[who] = {k: round(v, 2) if np.isfinite(v) else None for k, v in values.items()}
         return out
 
 

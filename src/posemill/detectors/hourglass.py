@@ -147,7 +147,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         joints=CARD.joint_set,
         device=device,
         boxes=box_source(options, temporal=temporal),
-        crop=partial(crop, margin=options.crop_margin(), size=size),
+        crop=partial(crop, margin=options.crop_margin(card, path), size=size),
         network=runner,
         sigma=sigma,
         flip=options.flip,

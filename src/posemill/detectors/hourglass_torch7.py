@@ -122,18 +122,20 @@ class _Said(NamedTuple):
 
     size: int
     sigma: Sigma
+    margin: float
 
 
-def _said(path: Path) -> _Said:
+def _said(options: Options) -> _Said:
     from posemill.detectors.loading import card_of, whole_number
     from posemill.detectors.top_down import sigma_of
 
+    path = weights(options)
     card = card_of(path, hourglass.NAME, hourglass.convert, hourglass.Options())
     size = whole_number(card, "resolution", 64, 1024, 256, path)
     if size % 64:
         raise InputError(expected("card: resolution", "a multiple of 64", size, where=path))
     joints = len(joint_set(CARD.joint_set))
-    return _Said(size, sigma_of(card, joints, path))
+    return _Said(size, sigma_of(card, joints, path), options.crop_margin(card, path))
 
 
 # ------------------------------------------------------------------------------------------------ crops
@@ -145,9 +147,9 @@ class Cutter:
     def __init__(self, options: Options, *, temporal: bool) -> None:
         from posemill.people.boxes import box_source
 
-        said = _said(weights(options))
+        said = _said(options)
         self.size, self.flip, self.at_once = said.size, options.flip, options.frames_at_once()
-        self._crop = partial(hourglass.crop, margin=options.crop_margin(), size=said.size)
+        self._crop = partial(hourglass.crop, margin=said.margin, size=said.size)
         self._boxes: BoxSource = box_source(options, temporal=temporal)
         self._frame = 0
 
@@ -192,7 +194,7 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     InputError
         Weights of another network; peaks that are none.
     """
-    said = _said(weights(options))
+    said = _said(options)
     if peaks is not None:
         recorded = _Recorded(peaks)
         return _Replayed(options, said, recorded)
@@ -215,7 +217,7 @@ class _Detector(TopDown):
             joints=CARD.joint_set,
             device="torch7",
             boxes=boxes,
-            crop=partial(hourglass.crop, margin=options.crop_margin(), size=said.size),
+            crop=partial(hourglass.crop, margin=said.margin, size=said.size),
             network=_no_heatmaps,
             sigma=said.sigma,
             flip=options.flip,

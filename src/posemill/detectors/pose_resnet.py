@@ -160,7 +160,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         joints=joint_set,
         device=device,
         boxes=box_source(options, temporal=temporal),
-        crop=partial(crop, margin=options.crop_margin(), size=size),
+        crop=partial(crop, margin=options.crop_margin(said, path), size=size),
         network=runner,
         sigma=sigma_of(said, joints, path),
         flip=options.flip,

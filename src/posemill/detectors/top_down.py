@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -13,6 +13,7 @@ from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
 from posemill.detectors.heatmaps import Peaks, averaged, peaks, to_crop
 from posemill.detectors.protocol import Detection
+from posemill.errors import InputError, expected
 from posemill.people.boxes import BoxOptions, BoxSource
 from posemill.skeleton import joint_set
 
@@ -22,22 +23,40 @@ if TYPE_CHECKING:
 __all__ = ["Sigma", "TopDown", "TopDownOptions", "sigma_of"]
 
 
+_MARGIN = 1.25
+
+
 class TopDownOptions(BoxOptions):
     """Options of every top-down detector."""
 
     flip: Annotated[bool, Field(description="Average with the answer for the mirrored picture; twice the work.")] = True
     margin: Annotated[
-        float, Field(ge=1, le=3, description="The crop is this much larger than the person's box (not than the frame).")
-    ] = 1.25
+        float | None,
+        Field(
+            ge=1,
+            le=3,
+            description="The crop is this much larger than the person's box (not than the frame); null: as the weights "
+            "say, else 1.25.",
+        ),
+    ] = None
     batch: Annotated[
         int | None,
         Field(ge=1, le=256, description="Frames at once; null: 8, or 1 where keypoints say where the next box is."),
     ] = None
     half: Annotated[bool, Field(description="Half precision on a GPU.")] = True
 
-    def crop_margin(self) -> float:
-        """How much larger than its box a crop is; where the frame is the box there is nothing beyond it."""
-        return 1.0 if self.boxes == "frame" else self.margin
+    def crop_margin(self, card: Mapping[str, Any], where: object) -> float:
+        """How much larger than its box a crop is; where the frame is the box there is nothing beyond it.
+
+        Raises
+        ------
+        InputError
+            The weights' card has no such number under ``margin``.
+        """
+        said = card.get("margin", _MARGIN)
+        if type(said) not in (int, float) or not 1 <= said <= 3:
+            raise InputError(expected("card: margin", "1 to 3", said, where=where))
+        return 1.0 if self.boxes == "frame" else float(said if self.margin is None else self.margin)
 
     def frames_at_once(self) -> int:
         """``batch``, or what is best where it is not said."""
@@ -88,7 +107,6 @@ def sigma_of(card: dict[str, Any], joints: int, where: object) -> Sigma:
         It says something else.
     """
     from posemill.detectors.loading import numbers
-    from posemill.errors import InputError, expected
 
     said = card.get("sigma", {})
     if not isinstance(said, dict) or set(said) - {"base", "wide", "unsure"}:

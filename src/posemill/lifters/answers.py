@@ -75,7 +75,8 @@ def nothing(frames: int, *, root: bool = False) -> LiftOutput:
         np.full((frames, joints, 3), np.nan),
         np.full((frames, joints), np.nan),
         np.zeros((frames, joints), dtype=bool),
-        *((np.full((frames, 3), np.nan), np.full((frames, 3), np.nan)) if root else ()),
+        np.full((frames, 3), np.nan) if root else None,
+        np.full((frames, 3), np.nan) if root else None,
     )
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["TrainPose2dOptions", "planned", "run"]
 
 
+_MARGIN = 1.1
+"""Crop over box for networks that learnt from painted pictures; decision 14."""
+
+
 class TrainPose2dOptions(TrainOptions, extra="forbid"):
     """Options of ``posemill train hourglass`` and ``posemill train pose_resnet``."""
 
@@ -113,6 +117,8 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
 
     state = {key: tensor.cpu().numpy() for key, tensor in training.modules["network"].state_dict().items()}
     tensors = as_stored(state)
+    if options.pictures is not None:
+        card["margin"] = _MARGIN
     if preset.normalise is not None:
         card |= {"channels": "rgb", "mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
     card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
