@@ -9,6 +9,7 @@ import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2, Points3, Times
 from posemill.camera import Camera
+from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints
 from posemill.placement.options import PlaceOptions
@@ -33,7 +34,7 @@ class Observed:
     Attributes
     ----------
     time, temporal, camera
-        (T,) seconds; False for stills; the camera that saw it.
+        (T,) seconds; False for stills; the camera that saw it, or the reference camera of one that moves.
     pose, sigma, valid
         (T, J, 3) as lifted, turned to the person's ray if the lifter is ray-blind, in its unit, camera axes; (T, J) one
         sigma for all axes; flags.
@@ -41,6 +42,8 @@ class Observed:
         Joint set of these, one of :data:`BODIES`.
     keypoints, keypoint_sigma_px, seen
         (T, 17, 2) px, (T, 17) px and flags: the joints of h36m17 in the image.
+    motion
+        Of a camera that moves.
     """
 
     time: Times
@@ -53,6 +56,7 @@ class Observed:
     keypoints: Points2
     keypoint_sigma_px: PerJoint
     seen: Flags
+    motion: CameraMotion | None = None
 
     def path(self, skeleton: Skeleton, options: PlaceOptions) -> Trajectory:
         """Find the root's path of a person of these bones."""
@@ -66,6 +70,7 @@ class Observed:
             self.seen & self.valid[:, placed],
             self.camera,
             temporal=self.temporal,
+            offset=self.motion.offset if self.motion is not None and self.motion.travels else None,
             scale_sigma=skeleton.scale_sigma,
             options=options,
         )
@@ -153,4 +158,5 @@ def _one(
         points,
         sigma_px,
         valid,
+        image_clip.motion,
     )
