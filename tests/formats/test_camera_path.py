@@ -96,7 +96,10 @@ def test_bad_lines_are_named(tmp_path, text, said):
         ({"frames": [FRAME | {"R": [1, 2]}]}, "frame 0: R: expected 3x3 finite numbers"),
         ({"frames": [FRAME | {"t": [1, 2, "x"]}]}, "frame 0: t: expected 3 finite numbers"),
         ({"frames": [FRAME | {"K": np.eye(3).tolist()}]}, "expected width and height"),
-        ({"frames": [FRAME | {"K": [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]}], "width": 9, "height": 9}, "frame 0: camera mat"),
+        (
+            {"frames": [FRAME | {"K": [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]}], "width": 9, "height": 9},
+            "frame 0: camera mat",
+        ),
         ({"frames": [FRAME], "focal_sigma": -1}, "focal_sigma: expected"),
     ],
 )

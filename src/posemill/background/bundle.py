@@ -6,8 +6,8 @@ Cauchy's weights; the directions, two unknowns each, are eliminated first (Schur
 
 References
 ----------
-Triggs et al.: "Bundle adjustment - a modern synthesis", Vision Algorithms 1999. Hartley: "Self-calibration of stationary
-cameras", International Journal of Computer Vision 22, 1997.
+Triggs et al.: "Bundle adjustment - a modern synthesis", Vision Algorithms 1999. Hartley: "Self-calibration of
+stationary cameras", International Journal of Computer Vision 22, 1997.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = ["Bundle", "Sights", "residuals", "solve", "turn_frame"]
 
 _STEPS, _CONVERGED = 25, 1e-7
 _CAUCHY = 2.0
+_SHARED = 4.0
 # A lens zooms by at most about this much in a second, as the standard deviation of the logarithm of its focal length.
 ZOOM_PER_S = 1.0
 
@@ -123,8 +124,10 @@ def solve(
     error = residuals(at, sights)[0]
     covariance = _normal(at, sights, time, focal, zooms, noise_px).covariance()
     cameras = len(at.R)
-    # What the sights miss by is the noise; below what is assumed of it nothing is claimed.
+    # What the sights miss by is the noise; below what is assumed of it nothing is claimed. A corner's errors last as
+    # long as it is followed, so all its sights are worth one, and that one is shared with its neighbours.
     excess = max(1.0, float(np.median((error**2).sum(-1))) / (1.386 * noise_px**2))
+    excess *= _SHARED * len(error) / max(len(at.directions), 1)
     sigma = _rotation_sigma(at.R, covariance[: 3 * cameras, : 3 * cameras] * excess)
     rest = covariance[3 * cameras :, 3 * cameras :] * excess
     focal_sigma = float(np.sqrt(np.diagonal(rest).mean()))
@@ -170,7 +173,8 @@ class _Normal(NamedTuple):
 
     def _reduced(self, damping: float) -> tuple[np.ndarray, sparse.csr_matrix]:
         own = self.corners * (1 + damping * np.eye(2)) + 1e-9 * np.eye(2)
-        inverse = sparse.block_diag(list(np.linalg.inv(own)), format="csr")
+        count = len(own)
+        inverse = sparse.bsr_matrix((np.linalg.inv(own), np.arange(count), np.arange(count + 1))).tocsr()
         reduced = self.cameras - (self.between @ inverse @ self.between.T).toarray()
         reduced[np.diag_indices(len(reduced))] += damping * np.diagonal(self.cameras)
         return reduced, inverse

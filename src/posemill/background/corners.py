@@ -97,8 +97,8 @@ def follow(frames: Iterable[Frame], time: Times, people: np.ndarray) -> Corners:
         left = tracker.step(frame.rgb, people[count - 1])
         if left < _FEWEST:
             raise ClipError(
-                f"camera_moves: expected a background with {_FEWEST} or more corners that can be followed, got {left} at "
-                f"{time[count - 1]:.2f} s; film before a background with texture, or give camera_path"
+                f"camera_moves: expected a background with {_FEWEST} or more corners that can be followed, got {left} "
+                f"at {time[count - 1]:.2f} s; film before a background with texture, or give camera_path"
             )
     if count != len(time):
         do = "run detect again on this video"
@@ -115,7 +115,7 @@ class _Tracker:
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
 
     def step(self, rgb: np.ndarray, boxes: np.ndarray) -> int:
-        """Follow the corners into the next picture, and look for new ones; how many were followed (or found at first)."""
+        """Follow the corners into the next picture, and look for new ones; how many were followed."""
         import cv2
 
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

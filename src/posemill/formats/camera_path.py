@@ -194,7 +194,9 @@ def _from_tum(text: str) -> CameraPath:
     table = np.array(rows)
     back = np.flatnonzero(np.diff(table[:, 0]) <= 0)
     if len(back):
-        raise InputError(f"line {numbers[back[0] + 1]}: expected a later time than before, got {table[back[0] + 1, 0]:g}")
+        raise InputError(
+            f"line {numbers[back[0] + 1]}: expected a later time than before, got {table[back[0] + 1, 0]:g}"
+        )
     r = Rotation.from_quat(table[:, 4:]).as_matrix().transpose(0, 2, 1)
     return _in_z_up(CameraPath(table[:, 0], r, table[:, 1:4], True), said.get("up", "z"), said.get("unit_m", 1))
 

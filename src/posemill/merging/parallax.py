@@ -18,9 +18,7 @@ from posemill.skeleton import joint_set
 __all__ = ["standing_still"]
 
 
-def standing_still(
-    seen: SeenFeet, camera: Camera, offset: Vector3, joints_camera: Points3
-) -> tuple[Camera, SeenFeet]:
+def standing_still(seen: SeenFeet, camera: Camera, offset: Vector3, joints_camera: Points3) -> tuple[Camera, SeenFeet]:
     """Return a camera that stands still, and the feet as it sees them.
 
     Parameters

@@ -63,7 +63,10 @@ def seen_from_still(arrays: Mapping[str, np.ndarray], time: Times, lens: Camera,
         raise ClipError(expected("camera path's image size", want, got))
     at, known = path.at(time)
     if not known.any():
-        want, got = f"times of the video ({time[0]:.2f} to {time[-1]:.2f} s)", f"{path.time[0]:g} to {path.time[-1]:g} s"
+        want, got = (
+            f"times of the video ({time[0]:.2f} to {time[-1]:.2f} s)",
+            f"{path.time[0]:g} to {path.time[-1]:g} s",
+        )
         raise ClipError(expected("camera path", want, got, do="count its times from the video's first frame"))
     camera, motion = _reference(at, known, lens)
     keypoints = np.asarray(arrays["keypoints"], dtype=np.float64)
