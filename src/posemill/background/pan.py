@@ -1,7 +1,7 @@
 """Pan, tilt and zoom of a camera on one spot, from corners of the background.
 
-Frame by frame first: a rotation and a change of focal length that take the corners along. Then some frames, evenly apart
-in what the camera did, are solved together with the directions of the corners, and at last every frame by these
+Frame by frame first: a rotation and a change of focal length that take the corners along. Then some frames, evenly
+apart in what the camera did, are solved together with the directions of the corners, and at last every frame by these
 directions. A camera that travels moves near things past far ones: then no rotation fits, and that is said.
 """
 
@@ -81,8 +81,8 @@ def find_pan(corners: Corners, time: Times, lens: Camera) -> Pan:
     bundle = solve(start, chosen, time[keys], focal=(lens.focal_px, sigma), zooms=zooms, noise_px=noise_px)
     if bundle.residual_px > _MOST_RESIDUAL * noise_px:
         raise ClipError(
-            f"camera_moves: expected a background that moves as before a camera that only turns and zooms, got one that "
-            f"is {bundle.residual_px:.1f} px off: the camera travels, or what is behind the people moves; give camera_path"
+            f"camera_moves: expected a background that moves as before a camera that only turns and zooms, got one "
+            f"{bundle.residual_px:.1f} px off: the camera travels, or what is behind the people moves; give camera_path"
         )
     r, focal = _every_frame(bundle, names, sights, keys, turns, log_zoom, time, noise_px, zooms=zooms)
     k = np.repeat(lens.K[None], len(time), 0)

@@ -8,15 +8,15 @@ are comments, of which two may say something::
     # timestamp tx ty tz qx qy qz qw
     0.000 1.2 0.0 1.5 0.0 0.0 0.0 1.0
 
-posemill's JSON has world to camera, as its calibrations have (``X_cam = R X_world + t``, world z up, metres), and may say
-the lens of each frame; ``posemill camera`` writes it of a camera that it finds to pan, tilt and zoom::
+posemill's JSON has world to camera, as its calibrations have (``X_cam = R X_world + t``, world z up, metres), and may
+say the lens of each frame; ``posemill camera`` writes it of a camera that it finds to pan, tilt and zoom::
 
-    {"frames": [{"time": 0.0, "R": [[...], [...], [...]], "t": [x, y, z], "K": [[f, 0, cx], [0, f, cy], [0, 0, 1]]}, ...],
+    {"frames": [{"time": 0.0, "R": [[...], [...], [...]], "t": [x, y, z], "K": [[...], [...], [0, 0, 1]]}, ...],
      "up": "z", "unit_m": 1, "width": 1280, "height": 720, "dist": [k1, k2, p1, p2, k3],
      "focal_sigma": 0.01, "rotation_sigma_deg": 0.05}
 
-Only ``frames`` with ``time`` and ``R`` is needed. Without ``t`` the camera turns about a fixed centre, and nothing is known
-of a world; ``K`` needs ``width`` and ``height``. Times are seconds of the video.
+Only ``frames`` with ``time`` and ``R`` is needed. Without ``t`` the camera turns about a fixed centre, and nothing is
+known of a world; ``K`` needs ``width`` and ``height``. Times are seconds of the video.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ def _seen_of(
 
 
 def _sight(points: Vector3, camera: Camera, centres: Vector3) -> np.ndarray:
-    """Camera axes turned to look at points (..., 3) from centres: columns (..., 3, 3) in the world, the third along the sight."""
+    """Camera axes turned to look from centres at points (..., 3): columns (..., 3, 3) in the world."""
     assert camera.R is not None
     line = (points - centres) @ camera.R.T
     return camera.R.T @ rotation_between(np.array([0.0, 0, 1]), line)

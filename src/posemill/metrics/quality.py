@@ -70,8 +70,8 @@ def measure(
     low_score
         Scores below count as low.
     offset
-        (T, 3) m, where in the camera's frame each frame was taken from; None: all at its centre. How standing feet slide
-        is unknown before a camera that travels: the image does not say which feet stand.
+        (T, 3) m, where in the camera's frame each frame was taken from; None: all at its centre. How standing feet
+        slide is unknown before a camera that travels: the image does not say which feet stand.
 
     Returns
     -------
