@@ -1,18 +1,21 @@
 """Does a lifter give the same poses for the same person filmed otherwise? On real videos, without a truth.
 
-Of each video these are made: encoded again as it is; every second frame; half the size; mirrored; a window around the
-person (the picture and with it the focal length in picture widths changes, the calibration says so); and the video as
-it is with a calibration whose focal length is 15 % too long, or too short. Each goes through detect, gather and lift;
-the answers are brought back (mirrored sides, frames matched by time) and compared with those of the video as it is.
+Of each video these are made: encoded again as it is; every second frame; half the size; mirrored; stored lying on its
+side with the flag that turns it; a window around the person (the picture and with it the focal length in picture widths
+changes, the calibration says so); and the video as it is with a calibration whose focal length is 15 % too long, or too
+short. Each goes through detect, gather, lift, place and merge; the answers are brought back (mirrored sides, frames
+matched by time) and compared with those of the video as it is.
 
 Protocol: similarity Procrustes per frame onto the answer for the video itself, 12 limb joints and all 17; mean, median
 and 95 % quantile over frames, in mm of the lifter's answer for the video itself (a body of one standard size where the
 lifter does not know the person's). A frame counts if both answers are whole. Beside it how far apart the gathered
-keypoints are: what the detector, and not the lifter, makes of the change. A video without a calibration gets the
-assumption of posemill.camera.Camera.prior, and its variants what follows from that.
+keypoints are: what the detector, and not the lifter, makes of the change. Of what was merged, in the camera's axes:
+the 12 limb joints relative to the root without any alignment, mean over frames, and the root's path, median; in mm of a
+body of the standard size, or of the stated height. A video without a calibration gets the assumption of
+posemill.camera.Camera.prior, and its variants what follows from that.
 
     python benchmarks/robustness.py VIDEO [VIDEO ...] --work FOLDER [--lifter linear] [--option name=value]
-        [--calibration VIDEO_NAME=FILE] [--json RECORD.json]
+        [--calibration VIDEO_NAME=FILE] [--height VIDEO_NAME=METRES] [--json RECORD.json]
 
 Detections are kept in FOLDER, by the video's content, so that a second lifter takes seconds.
 """
@@ -39,11 +42,11 @@ from posemill.metrics.pose import p_joint_errors
 from posemill.metrics.variants import Variant, even
 from posemill.plan import plan
 from posemill.skeleton import JOINT_SETS, convert
-from posemill.stages import detect, gather, lift
+from posemill.stages import detect, gather, lift, merge, place
 from posemill.twin.video import write_video
 
 LIMBS = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
-Answer = tuple[Clip, np.ndarray]
+Answer = tuple[Clip, np.ndarray, Clip]
 Window = tuple[int, int, int, int]
 SIDES = JOINT_SETS["limbs12"].flip_permutation
 ITSELF = Variant("itself")
@@ -60,6 +63,7 @@ def variants(window: Window, image_size: tuple[int, int]) -> tuple[Variant, ...]
         Variant("half the frame rate", window=whole, step=2),
         Variant("half the size", window=whole, size=0.5),
         Variant("mirrored", window=whole, mirror=True),
+        Variant("stored on its side", window=whole, stored=90),
         Variant("window, calibration says so", window=window),
         Variant("focal length 15 % too long", focal_factor=1.15),
         Variant("focal length 15 % too short", focal_factor=1 / 1.15),
@@ -89,7 +93,8 @@ def detected(video: Path, folder: Path, variant: Variant, camera: Camera) -> Pat
         source = path.with_suffix(".mp4")
         info = media.probe(video)
         shown = (f for i, f in enumerate(media.frames(video, info=info)) if i % variant.step == 0)
-        write_video(source, (variant.picture(f.rgb, camera) for f in shown), info.fps / variant.step, crf=8)
+        pictures = (variant.picture(f.rgb, camera) for f in shown)
+        write_video(source, pictures, info.fps / variant.step, crf=8, rotation=variant.stored)
     sheet = {"subject": "S1", "clip": "clip", "kind": "video"}
     detect.run(source, path, plan("detect", "mediapipe", {}, sheet))
     if source is not video:
@@ -97,12 +102,19 @@ def detected(video: Path, folder: Path, variant: Variant, camera: Camera) -> Pat
     return path
 
 
-def lifted(detections: Path, folder: Path, variant: Variant, camera: Camera, lifter: str, options: dict) -> Answer:
-    """Gather with the variant's calibration, and lift; limbs (T, 12, 2) px of what was gathered beside it."""
+def answered(
+    detections: Path, folder: Path, variant: Variant, camera: Camera, lifter: str, options: dict, height_m: float | None
+) -> Answer:
+    """Gather with the variant's calibration, lift, place, merge.
+
+    Returns what was lifted, the limbs (T, 12, 2) px of what was gathered, and what was merged.
+    """
     calibration = folder / "calibration.json"
     write_calibration(calibration, variant.camera(camera))
     given = {"clip": {"camera": None, "calibration": str(calibration), "focal_px": None, "fov_deg": None}}
-    keypoints, out = folder / "keypoints2d.h5", folder / "lifted3d.h5"
+    keypoints, out, placed, made = (
+        folder / f"{name}.h5" for name in ("keypoints2d", "lifted3d", "placed3d", "merged3d")
+    )
     gather.run([detections], keypoints, plan("gather", "", {}, {"clips": given}))
     lift.run(keypoints, out, plan("lift", lifter, options))
     clip = only_joints(read(out, "lifted3d"), "h36m17").clips["clip"]
@@ -110,12 +122,15 @@ def lifted(detections: Path, folder: Path, variant: Variant, camera: Camera, lif
         raise SystemExit(f"{detections}: {variant.name}: {clip.reason}")
     gathered = read(keypoints, "keypoints2d")
     arrays = gathered.clips["clip"].tracks["p1"].arrays
-    return clip, convert(arrays["keypoints"].astype(np.float64), gathered.joint_set, "limbs12")[0]
+    place.run(keypoints, out, placed, plan("place", "", {}, {"height_m": height_m}))
+    merge.run(keypoints, out, placed, made, plan("merge", "", {}, {}))
+    merged = read(made, "merged3d").clips["clip"]
+    return clip, convert(arrays["keypoints"].astype(np.float64), gathered.joint_set, "limbs12")[0], merged
 
 
 def compare(first: Answer, second: Answer, variant: Variant, camera: Camera) -> dict[str, Any]:
-    """Figures of one variant: P-MPJPE in mm; keypoints in % of stature."""
-    (own, points), (other, found) = first, second
+    """Figures of one variant: errors in mm; keypoints in % of stature."""
+    (own, points, animation), (other, found, changed) = first, second
     i, k = match_frames(other.time, own.time, 0.5 / own.fps)
     a = own.tracks["p1"].arrays["joints_relative"][k].astype(np.float64)
     b = variant.back(other.tracks["p1"].arrays["joints_relative"][i].astype(np.float64))
@@ -125,7 +140,12 @@ def compare(first: Answer, second: Answer, variant: Variant, camera: Camera) -> 
     there = variant.pixels(points[k], camera)
     there = there[:, SIDES] if variant.mirror else there
     apart = np.linalg.norm(found[i] - there, axis=-1) / np.nanmedian(stature_px(there, "limbs12"))
+    bodies, roots = zip(*(_apart(c.tracks["p1"].arrays["joints_camera"]) for c in (animation, changed)), strict=True)
+    moved = 1000 * np.linalg.norm(variant.back(bodies[1][i])[:, LIMBS] - bodies[0][k][:, LIMBS], axis=-1).mean(-1)
+    beside = np.linalg.norm(roots[1][i] * ((-1.0 if variant.mirror else 1.0), 1.0, 1.0) - roots[0][k], axis=-1)
     return {
+        "merged_mpjpe12_mm": float(np.nanmean(moved)),
+        "merged_root_median_mm": float(1000 * np.nanmedian(beside)),
         "keypoints_median_percent": float(100 * np.nanmedian(apart)),
         "keypoints_95_percent": float(100 * np.nanquantile(apart, 0.95)),
         "p_mpjpe12_median_mm": float(np.median(limbs)),
@@ -137,6 +157,12 @@ def compare(first: Answer, second: Answer, variant: Variant, camera: Camera) -> 
     }
 
 
+def _apart(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (T, 17, 3) relative to their roots, and the roots (T, 3)."""
+    joints = joints.astype(np.float64)
+    return joints - joints[:, :1], joints[:, 0]
+
+
 def main() -> None:
     """Print a table per video, and write a record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,10 +171,12 @@ def main() -> None:
     parser.add_argument("--lifter", default="linear")
     parser.add_argument("--option", action="append", default=[], help="of the lifter, name=value")
     parser.add_argument("--calibration", action="append", default=[], help="VIDEO_NAME=FILE")
+    parser.add_argument("--height", action="append", default=[], help="VIDEO_NAME=METRES")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     options = {k: yaml.safe_load(v) for k, _, v in (pair.partition("=") for pair in args.option)}
     calibrations = {k: Path(v) for k, _, v in (pair.partition("=") for pair in args.calibration)}
+    heights = {k: float(v) for k, _, v in (pair.partition("=") for pair in args.height)}
     record: dict[str, Any] = {
         # A record says which files, not where somebody keeps them.
         "command": " ".join(re.sub(r"(^|=)\S*/", r"\1", word) for word in sys.argv),
@@ -167,31 +195,36 @@ def main() -> None:
         else:
             camera = Camera.prior(info.width, info.height)
         first = detected(video, folder, ITSELF, camera)
-        own = lifted(first, folder, ITSELF, camera, args.lifter, options)
+        height_m = heights.get(video.name)
+        own = answered(first, folder, ITSELF, camera, args.lifter, options, height_m)
         window = person_window(read(first, "detections2d").clips["clip"])
         rows = {}
         for variant in variants(window, (info.width, info.height)):
             found = detected(video, folder, variant, camera)
-            answer = lifted(found, folder, variant, camera, args.lifter, options)
+            answer = answered(found, folder, variant, camera, args.lifter, options, height_m)
             rows[variant.name] = compare(own, answer, variant, camera)
         record["videos"][video.name] = {
             "sha256": sha256,
             "size": [info.width, info.height],
             "focal_px": camera.focal_px,
             "calibrated": video.name in calibrations,
+            "height_m": height_m,
             "window": window,
             "variants": rows,
         }
         print(f"{video.name}: {info.width}x{info.height}, window {window}, {args.lifter}")
         print(
             f"  {'mm, against the video itself':30} {'P-MPJPE 12':>10} {'median':>6} {'95 %':>6} {'P-MPJPE 17':>10} "
-            f"{'2D, % of stature: median':>25} {'95 %':>5}  frames"
+            f"{'2D, % of stature: median':>25} {'95 %':>5} {'merged: MPJPE':>13} {'root':>5}  frames"
         )
         for name, row in rows.items():
             flag = "" if row["p_mpjpe12_mm"] <= LIMIT_MM else f"  over {LIMIT_MM:g}"
             poses = f"{row['p_mpjpe12_mm']:10.1f} {row['p_mpjpe12_median_mm']:6.1f} {row['p_mpjpe12_95_mm']:6.1f}"
             image = f"{row['keypoints_median_percent']:25.2f} {row['keypoints_95_percent']:5.1f}"
-            print(f"  {name:30} {poses} {row['p_mpjpe17_mm']:10.1f} {image}  {row['frames']}/{row['of']}{flag}")
+            merged = f"{row['merged_mpjpe12_mm']:13.1f} {row['merged_root_median_mm']:5.0f}"
+            print(
+                f"  {name:30} {poses} {row['p_mpjpe17_mm']:10.1f} {image} {merged}  {row['frames']}/{row['of']}{flag}"
+            )
     if args.json:
         args.json.write_text(json.dumps(record, indent=1) + "\n")
 

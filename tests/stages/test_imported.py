@@ -50,6 +50,24 @@ def test_an_imported_motion_ends_where_the_person_was(tmp_path: Path):
         assert np.median(np.linalg.norm(joints - world, axis=-1)) < 0.06
 
 
+def test_an_imported_path_is_kept_where_it_fits_the_picture(tmp_path: Path):
+    make(tmp_path)
+    file, (_, world) = turned(tmp_path), walker(FRAMES)
+    lifted(tmp_path, cam1=file)
+    paths = [tmp_path / f"{name}.h5" for name in ("keypoints2d", "lifted3d", "placed3d")]
+    error = {}
+    for own in (False, True):
+        options = {**RAW["place_options"], "own_root": own}
+        place.run(*paths, StageRequest("place", options=options, sheet={"height_m": HEIGHT}))
+        clip = read(paths[2], "placed3d").clips["cam1"]
+        assert clip.camera is not None
+        path = clip.tracks["p1"].arrays["root_camera"].astype(np.float64)
+        apart = path - clip.camera.world_to_camera(world[:, 0])
+        # The shape of the path, wherever it stands.
+        error[own] = float(np.std(apart, axis=0).max())
+    assert error[True] < 0.02 and error[True] < 0.5 * error[False] + 0.005
+
+
 def test_a_trc_comes_in_by_hand(tmp_path: Path):
     make(tmp_path)
     time, world = walker(FRAMES)

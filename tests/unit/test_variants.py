@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from posemill import media
 from posemill.camera import Camera
 from posemill.metrics.pose import p_joint_errors
 from posemill.metrics.variants import Variant, even
 from posemill.skeleton import JOINT_SETS, LIMBS
+from posemill.twin.video import write_video
 from tests.walker import camera_at, walker
 
 SET = JOINT_SETS["h36m17"]
@@ -73,6 +77,18 @@ def test_pictures_follow_the_points() -> None:
         rows, columns = np.indices(picture.shape)
         found = np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
         np.testing.assert_allclose(found, variant.pixels(at, camera), atol=0.1)
+
+
+def test_a_video_stored_on_its_side_looks_the_same(tmp_path: Path) -> None:
+    camera = Camera.from_focal(96, 64, 90.0, source="calibration", sigma=0.0)
+    y, x = np.mgrid[0:64, 0:96]
+    rgb = np.stack([2 * x, 3 * y, x + y], -1).astype(np.uint8)
+    variant = Variant("side", stored=90)
+    stored = variant.picture(rgb, camera)
+    assert stored.shape == (96, 64, 3) and variant.camera(camera).width == 96
+    write_video(tmp_path / "side.mp4", [stored] * 3, 25.0, crf=4, rotation=variant.stored)
+    shown = next(iter(media.frames(tmp_path / "side.mp4"))).rgb
+    assert shown.shape == rgb.shape and np.abs(shown.astype(int) - rgb).mean() < 4
 
 
 def test_a_wrong_focal_length_changes_the_calibration_alone() -> None:

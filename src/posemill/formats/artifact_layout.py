@@ -86,7 +86,7 @@ def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str,
         track = clip.tracks[track_id]
         sub = group.create_group(track_id)
         sub.attrs["attrs"] = _json(track.attrs)
-        for spec in schema.track:
+        for spec in (spec for spec in schema.track if spec.name in track.arrays):
             _write_field(sub, spec, track.arrays[spec.name], scales, _frame(spec, frame))
 
 

@@ -121,10 +121,10 @@ def _check_clip(clip: Clip, schema: Schema, sizes: dict[str, int], place: str) -
 
 
 def _check_fields(arrays: dict[str, np.ndarray], fields: tuple[Field, ...], sizes: dict[str, int], place: str) -> None:
-    names = {f.name for f in fields}
-    if set(arrays) != names:
-        raise ArtifactError(expected("datasets", sorted(names), sorted(arrays), where=place))
-    for f in fields:
+    names, optional = {f.name for f in fields}, {f.name for f in fields if f.optional}
+    if not names - optional <= set(arrays) <= names:
+        raise ArtifactError(expected("datasets", sorted(names - optional), sorted(arrays), where=place))
+    for f in (f for f in fields if f.name in arrays):
         value = np.asarray(arrays[f.name])
         shape = tuple(sizes[d] for d in f.dims)
         if value.shape != shape:
@@ -142,7 +142,7 @@ def _check_gap(f: Field, value: np.ndarray, arrays: dict[str, np.ndarray], place
         if not finite.all():
             raise ArtifactError(f"{place}: {f.name}: expected finite numbers, got {int((~finite).sum())} that are not")
         return
-    valid = arrays["valid"]
+    valid = finite.any(axis=-1) if f.gap == "rows" else arrays["valid"]
     if f.gap == "any valid":
         valid = valid.any(axis=-1)
     valid = valid.reshape(valid.shape + (1,) * (value.ndim - valid.ndim))

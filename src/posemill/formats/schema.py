@@ -3,7 +3,8 @@
 A field's ``dims`` name its axes, and the sizes of equal names agree: ``time`` within a clip, ``joint`` and the rest
 within a file. ``frame`` is ``image``, ``camera`` or ``world``, ``clip`` where the clip's attribute ``frame`` decides,
 and ``none`` where it has no meaning. A field with ``gap="valid"`` is NaN exactly where the flag of that name is
-False: a gap is never a number, and a number is never NaN.
+False: a gap is never a number, and a number is never NaN. With ``gap="rows"`` whole rows may be unknown. A field that
+is ``optional`` need not be there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Field:
     frame: str
     dtype: str = FLOAT
     gap: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ SCHEMAS: dict[str, Schema] = {
                 Field("joints_relative", ("time", "joint", "space"), "m", "camera", gap="valid"),
                 Field("sigma", ("time", "joint", "space"), "m", "camera", gap="valid"),
                 Field("valid", ("time", "joint"), "1", "none", FLAG),
+                Field("root", ("time", "space"), "m", "camera", gap="rows", optional=True),
+                Field("root_sigma", ("time", "space"), "m", "camera", gap="rows", optional=True),
             ),
         ),
         Schema(

@@ -2,8 +2,8 @@
 
 What is lifted elsewhere gets the same world, merge, metrics and exports as what is lifted here. Poses in the camera's
 axes are taken as they are; those in a world are turned to the camera by where the picture has their joints
-(:mod:`posemill.placement.orientation`). Their place there is not used: place finds the root anew, at the subject's
-scale.
+(:mod:`posemill.placement.orientation`). The pelvis' path there comes along: place gives it its place before the camera,
+and fuses it with the root that the keypoints give.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ __all__ = ["SIGMA_M", "imported_pose"]
 
 SIGMA_M = 0.03
 """Assumed standard deviation of a joint per axis, relative to the pelvis: files do not say it."""
+
+PATH_SIGMA_M = 0.02
+"""Assumed standard deviation of the pelvis' path per axis, relative to where the clip has it on average."""
 
 _CAMERA_AXES = ("relative", "camera")
 
@@ -74,18 +77,22 @@ def imported_pose(
                 f"none; the file's are from {poses.time[0]:.2f} to {poses.time[-1]:.2f} s",
             )
         )
-    relative = found - found[:, [pelvis]]
+    relative, path = found - found[:, [pelvis]], found[:, pelvis]
     how = f"in the file, frame {frame}"
     if frame not in _CAMERA_AXES:
         limbs = joint_set(joints_out).indices(LIMBS)
         seen, usable, _, _ = convert(np.asarray(keypoints, dtype=np.float64), detected, "limbs12", valid=valid)
         rotation, off = camera_orientation(relative[:, limbs], camera.normalise(seen), usable & known[:, limbs])
-        relative = relative @ rotation.T
+        relative, path = relative @ rotation.T, path @ rotation.T
         how = f"by one rotation from the keypoints, {off:.1%} of the body's size off"
     relative = np.where(known[..., None], relative, np.nan)
     sigma = np.where(known, SIGMA_M, np.nan)
     sigma[:, pelvis] = np.where(known[:, pelvis], 0.0, np.nan)
-    return LiftOutput(relative, sigma, known), how
+    if frame == "relative" or not poses.temporal:
+        return LiftOutput(relative, sigma, known), how
+    path = np.where(known[:, [pelvis]], path, np.nan)
+    spread = np.where(np.isfinite(path), PATH_SIGMA_M, np.nan)
+    return LiftOutput(relative, sigma, known, path, spread, root_free=True), how
 
 
 def _at(poses: PoseClip, frame: str, time: Times) -> np.ndarray:

@@ -157,7 +157,9 @@ class LiftOutput:
         (T, J) bool.
     root, root_sigma
         (T, 3) m: where the pelvis is in the camera frame, and its standard deviation per axis, of lifters that answer
-        that too; rows of NaN where unknown. Not stored in lifted3d: place solves the root from the keypoints.
+        that too; rows of NaN where unknown. Place fuses it by sigma with the root that it solves from the keypoints.
+    root_free
+        ``root`` is known but for one vector for the whole clip: it is a path, whose place is another's to find.
     """
 
     joints_relative: Points3
@@ -165,6 +167,7 @@ class LiftOutput:
     valid: Flags
     root: Vector3 | None = None
     root_sigma: Vector3 | None = None
+    root_free: bool = False
 
     @property
     def sigma_axes(self) -> Points3:

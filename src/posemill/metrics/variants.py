@@ -35,6 +35,8 @@ class Variant:
         Factor of the picture's size.
     mirror
         Left and right exchanged.
+    stored
+        Degrees counterclockwise, a multiple of 90, by which a player turns what is stored; the video looks the same.
     focal_factor
         By how much the focal length in the calibration is wrong.
     """
@@ -44,6 +46,7 @@ class Variant:
     window: tuple[int, int, int, int] | None = None
     size: float = 1.0
     mirror: bool = False
+    stored: int = 0
     focal_factor: float = 1.0
 
     @property
@@ -85,7 +88,8 @@ class Variant:
             import cv2
 
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if self.size < 1 else cv2.INTER_LINEAR)
-        return rgb[:, ::-1] if self.mirror else rgb
+        rgb = rgb[:, ::-1] if self.mirror else rgb
+        return np.rot90(rgb, -self.stored // 90)
 
     def back(self, joints: Points3, joints_of: str = "h36m17") -> Points3:
         """Bring poses (..., J, 3) m relative to the root, camera axes, back to what the video shows."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2, Points3, Times
+from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints
 from posemill.placement.options import PlaceOptions
+from posemill.placement.own_root import OwnRoot, put_in_place
 from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.skeleton_scale import Skeleton, over_axes
 from posemill.placement.translation import Trajectory, root_trajectory
@@ -42,6 +43,8 @@ class Observed:
         Joint set of these, one of :data:`BODIES`.
     keypoints, keypoint_sigma_px, seen
         (T, 17, 2) px, (T, 17) px and flags: the joints of h36m17 in the image.
+    own_root
+        The root that the lifter says itself, in its unit; None if it does not.
     motion
         Of a camera that moves.
     """
@@ -56,10 +59,26 @@ class Observed:
     keypoints: Points2
     keypoint_sigma_px: PerJoint
     seen: Flags
+    own_root: OwnRoot | None = None
     motion: CameraMotion | None = None
 
     def path(self, skeleton: Skeleton, options: PlaceOptions) -> Trajectory:
         """Find the root's path of a person of these bones."""
+        if self.own_root is None or not options.own_root:
+            return self._path(skeleton, options, None)
+        own: OwnRoot | None = self.own_root.scaled(skeleton.scale)
+        if own is not None and own.free:
+            alone = self._path(skeleton, options, None)
+            own = put_in_place(own, alone.root, alone.sigma)
+        elif own is not None and self._offset is not None:
+            own = replace(own, root=own.root + self._offset)
+        return self._path(skeleton, options, own)
+
+    @property
+    def _offset(self) -> Vector3 | None:
+        return self.motion.offset if self.motion is not None and self.motion.travels else None
+
+    def _path(self, skeleton: Skeleton, options: PlaceOptions, own: OwnRoot | None) -> Trajectory:
         placed = slice(_PLACED_JOINTS)
         return root_trajectory(
             self.time,
@@ -70,9 +89,10 @@ class Observed:
             self.seen & self.valid[:, placed],
             self.camera,
             temporal=self.temporal,
-            offset=self.motion.offset if self.motion is not None and self.motion.travels else None,
+            offset=self._offset,
             scale_sigma=skeleton.scale_sigma,
             options=options,
+            own=own,
         )
 
     def on(self, path: Trajectory, skeleton: Skeleton) -> Placed:
@@ -158,5 +178,13 @@ def _one(
         points,
         sigma_px,
         valid,
+        _own_root(lifted),
         image_clip.motion,
     )
+
+
+def _own_root(lifted: Track) -> OwnRoot | None:
+    if "root" not in lifted.arrays:
+        return None
+    root, sigma = (lifted.arrays[name].astype(np.float64) for name in ("root", "root_sigma"))
+    return OwnRoot(root, sigma, bool(lifted.attrs.get("root_free", False)))

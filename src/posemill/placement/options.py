@@ -34,6 +34,9 @@ class PlaceOptions(SkeletonOptions):
     min_joints: int = Field(4, ge=2, description="Frames with fewer usable joints are not placed.")
     min_depth_m: float = Field(0.3, gt=0, description="Roots nearer than this are rejected.")
     robust: bool = Field(True, description="Weigh joints down that contradict the others.")
+    own_root: bool = Field(
+        True, description="Fuse the root that a lifter, or the system that imported poses are from, says itself."
+    )
     smoothing: bool = Field(True, description="Smooth the root's path over time (never for stills).")
     smoothing_q: float = Field(
         2.0, gt=0, description="How much the root accelerates: root density of white acceleration, m s^-1.5."

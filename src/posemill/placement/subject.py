@@ -1,9 +1,9 @@
 """One subject over all clips: the floors before its cameras, and its bones in metres.
 
 Metres are from the person's height and from the camera's height above the floor, which is given, or which a calibrated
-camera knows; where nothing is known, from the bodies that the lifter was trained on. What is known is fused by its sigma: a person ``s`` times as large stands ``s``
-times as far away, on a floor ``s`` times as far below the camera, so that a floor found at one size says at which size
-it lies where the camera's height puts it.
+camera knows; where nothing is known, from the bodies that the lifter was trained on. What is known is fused by its
+sigma: a person ``s`` times as large stands ``s`` times as far away, on a floor ``s`` times as far below the camera, so
+that a floor found at one size says at which size it lies where the camera's height puts it.
 """
 
 from __future__ import annotations

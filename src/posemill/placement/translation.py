@@ -9,6 +9,7 @@ import numpy as np
 from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.placement.options import PlaceOptions
+from posemill.placement.own_root import OwnRoot, fuse
 from posemill.placement.roots import Roots, solve_roots
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.smoothing import smooth
@@ -63,6 +64,7 @@ def root_trajectory(
     offset: Vector3 | None = None,
     scale_sigma: float,
     options: PlaceOptions,
+    own: OwnRoot | None = None,
 ) -> Trajectory:
     """Place one clip: solve, smooth, and add up what is not known.
 
@@ -78,6 +80,8 @@ def root_trajectory(
         (T, 3) m, where in the camera's frame each frame was taken from, if not at 0; the path is smoothed with it.
     scale_sigma
         Relative; moves the whole root. The camera's ``focal_sigma`` moves its depth.
+    own
+        A root that is known apart from the keypoints, at the subject's scale and in its place, with the offset.
     """
     frames = len(time)
     out = Trajectory(np.empty((frames, 3)), np.empty((frames, 3)), np.empty(frames, dtype=bool))
@@ -101,6 +105,8 @@ def root_trajectory(
         )
         if offset is not None:
             roots = replace(roots, root=roots.root + offset[part])
+        if own is not None:
+            roots = fuse(roots, own.part(part))
         if temporal and options.smoothing:
             roots = smooth_roots(time[part], roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
         distance = roots.root if offset is None else roots.root - offset[part]

@@ -130,7 +130,7 @@ def _import_clip(clip: Clip, name: str, file: Path, detected: str, card: LifterC
         )
     except (ClipError, InputError, ArtifactError) as error:
         return clip.failed(str(error).replace(str(file), file.name))
-    out.tracks = {track_id: Track(_arrays(lifted), dict(track.attrs))}
+    out.tracks = {track_id: _track(lifted, track)}
     out.attrs = {"pose3d": file.name, "pose3d_turned": how, "sigma_assumed_m": SIGMA_M, "ray_blind": False}
     return out
 
@@ -151,15 +151,20 @@ def _lift_track(
     )
     lifted = lifter.lift(LiftInput(points, score, sigma, valid, clip.time, clip.camera, clip.temporal, detector))
     lifted = check_output(lifted, len(clip.time), len(joint_set(card.joint_set_out)), name)
-    return Track(_arrays(lifted), dict(track.attrs))
+    return _track(lifted, track)
 
 
-def _arrays(lifted: LiftOutput) -> dict[str, np.ndarray]:
-    return {
+def _track(lifted: LiftOutput, seen: Track) -> Track:
+    arrays = {
         "joints_relative": lifted.joints_relative.astype(np.float32),
         "sigma": lifted.sigma_axes.astype(np.float32),
         "valid": lifted.valid,
     }
+    attrs = dict(seen.attrs)
+    if lifted.root is not None and lifted.root_sigma is not None:
+        arrays |= {"root": lifted.root.astype(np.float32), "root_sigma": lifted.root_sigma.astype(np.float32)}
+        attrs["root_free"] = lifted.root_free
+    return Track(arrays, attrs)
 
 
 def _provenance(

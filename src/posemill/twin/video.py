@@ -14,7 +14,7 @@ from posemill.formats.atomic import write_bytes
 __all__ = ["write_video"]
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 20) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 20, rotation: int = 0) -> None:
     """Encode frames as H.264 in MP4, one thread, so that the same frames give the same bytes.
 
     Parameters
@@ -27,6 +27,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, *, crf: in
         Frames a second.
     crf
         Constant rate factor of x264: 0 is lossless, 51 the worst.
+    rotation
+        Degrees counterclockwise, a multiple of 90, by which a player is told to turn the pictures.
 
     Raises
     ------
@@ -48,6 +50,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, *, crf: in
                 stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow"})
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 stream.thread_count = 1
+                if rotation:
+                    stream.set_display_rotation(rotation)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
             count += 1
         if stream is None:
