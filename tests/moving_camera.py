@@ -50,27 +50,33 @@ def filmed(path: CameraPath) -> np.ndarray:
     return np.stack([Camera(*path.size, k, path.dist).project((one - c) @ r.T) for r, c, k, one in frames])
 
 
-def detections(file: Path, keypoints: np.ndarray) -> Path:
+def detections(file: Path, keypoints: np.ndarray, size: tuple[int, int] | None = None) -> Path:
     """Write a detections2d artifact of the clip with these keypoints, sigma 1 px."""
     flags = np.isfinite(keypoints).all(-1)
     box = np.concatenate([np.nanmin(keypoints, 1), np.nanmax(keypoints, 1)], -1)
     score, sigma = flags * 0.9, np.where(flags, 1.0, np.nan)
     arrays = {"keypoints": keypoints, "score": score, "sigma": sigma, "valid": flags, "bbox": box}
-    clip = replace(truth(), camera=None, tracks={"p1": Track(arrays)}, attrs={})
+    clip = replace(truth(), image_size=size or truth().image_size, camera=None, tracks={"p1": Track(arrays)}, attrs={})
     write(file, Artifact("detections2d", "S9", SEEN.name, {CLIP: clip}))
     return file
 
 
-def chain(folder: Path, found: Path, given: dict[str, object]) -> Artifact:
-    """gather, place and merge of detections with exact poses in the axes of the gathered camera."""
+def chain(folder: Path, found: Path, given: dict[str, object], turns: np.ndarray | None = None) -> Artifact:
+    """gather, place and merge of detections, with exact poses in the axes of the gathered camera.
+
+    ``turns`` (T, 3, 3): of the frames from the demo's camera, where the gathered one has no place in the world.
+    """
     request = StageRequest("gather", options={"cutoff_hz": None, "jump": None}, sheet={"clips": {CLIP: given}})
     gather.run([found], folder / "keypoints2d.h5", request)
     seen = read(folder / "keypoints2d.h5", "keypoints2d").clips[CLIP]
     assert seen.camera is not None, seen.reason
     joints = next(iter(truth().tracks.values())).arrays["joints"].astype(np.float64)[:, SEEN.indices(LIFTED.joints)]
-    turned = truth().camera if seen.camera.R is None else seen.camera
-    assert turned is not None and turned.R is not None
-    pose = (joints - joints[:, :1]) @ turned.R.T
+    demo = truth().camera
+    assert demo is not None and demo.R is not None
+    r = demo.R if seen.camera.R is None else seen.camera.R
+    if turns is not None and seen.motion is not None:
+        r = Rotation.from_matrix(seen.motion.turn @ turns).mean().as_matrix() @ demo.R
+    pose = (joints - joints[:, :1]) @ r.T
     flags = np.ones(pose.shape[:2], dtype=bool)
     arrays = {"joints_relative": pose, "sigma": 0.01 + 0 * pose, "valid": flags}
     lifted = replace(seen, camera=None, motion=None, tracks={"p1": Track(arrays)}, attrs={})

@@ -68,7 +68,7 @@ def people_boxes(boxes: Mapping[str, np.ndarray], time: Times) -> np.ndarray:
         after = np.clip(np.searchsorted(seen, np.arange(len(time))), 0, len(seen) - 1)
         before = np.clip(np.searchsorted(seen, np.arange(len(time)), side="right") - 1, 0, len(seen) - 1)
         for near in (seen[after], seen[before]):
-            close = np.abs(time[near] - time) <= _LAST_BOX_S
+            close = np.abs(time[near] - time) <= _LAST_BOX_S + 1e-9
             out[close, person] = box[near[close]]
     side = np.maximum(out[..., 2] - out[..., 0], out[..., 3] - out[..., 1])[..., None] * _GROWN
     return out + side * (-1, -1, 1, 1)
