@@ -49,7 +49,7 @@ def panned(tmp_path_factory):
     keypoints = next(iter(truth().tracks.values())).arrays["keypoints"].astype(np.float64)
     seen = np.concatenate([keypoints, np.ones((*keypoints.shape[:2], 1))], -1) @ warps.transpose(0, 2, 1)
     detections(folder / "detect.h5", seen[..., :2] / seen[..., 2:], size=SIZE)
-    run(folder, {"fov_deg": 35.0})
+    run(folder, {"focal_px": 0.985 * FOCAL})
     return folder
 
 
@@ -78,7 +78,7 @@ def test_the_root_is_where_the_film_at_rest_puts_it(panned, tmp_path):
     error = {}
     for folder, found, given in (
         (tmp_path, wide, {"calibration": str(tmp_path / "cam.json")}),
-        (panned, panned / "detect.h5", {"camera_path": str(panned / "camera.json"), "fov_deg": 35.0}),
+        (panned, panned / "detect.h5", {"camera_path": str(panned / "camera.json"), "focal_px": 0.985 * FOCAL}),
     ):
         clip = chain(folder, found, given, turns=swing()[0])
         placed = read(folder / "placed3d.h5").clips[CLIP]

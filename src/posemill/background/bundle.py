@@ -174,7 +174,8 @@ class _Normal(NamedTuple):
     def _reduced(self, damping: float) -> tuple[np.ndarray, sparse.csr_matrix]:
         own = self.corners * (1 + damping * np.eye(2)) + 1e-9 * np.eye(2)
         count = len(own)
-        inverse = sparse.bsr_matrix((np.linalg.inv(own), np.arange(count), np.arange(count + 1))).tocsr()
+        blocks = sparse.bsr_matrix((np.linalg.inv(own), np.arange(count), np.arange(count + 1)))
+        inverse = sparse.csr_matrix(blocks)
         reduced = self.cameras - (self.between @ inverse @ self.between.T).toarray()
         reduced[np.diag_indices(len(reduced))] += damping * np.diagonal(self.cameras)
         return reduced, inverse

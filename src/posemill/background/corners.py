@@ -29,6 +29,8 @@ _RETURN_PX, _HOMOGRAPHY_PX = 0.5, 2.0
 # Boxes are grown by this share of their longer side: hair, held things, and the blur of moving limbs.
 _GROWN = 0.15
 _LAST_BOX_S = 1.0
+# A corner that looks elsewhere than it was followed to by more than this has changed its look.
+_DRIFT_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class _Tracker:
         self._last: np.ndarray | None = None
         self._points = np.zeros((0, 2), np.float32)
         self._ids = np.zeros(0, int)
+        # Where each corner was first seen, and in which picture.
+        self._first = np.zeros((0, 2), np.float32)
+        self._born = np.zeros(0, int)
+        self._pictures: dict[int, np.ndarray] = {}
         self._scale, self._next = 1.0, 0
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -129,6 +135,8 @@ class _Tracker:
         if self._last is not None:
             kept, points = self._followed(self._last, gray, free)
             self._points, self._ids = points[kept], self._ids[kept]
+            self._first, self._born = self._first[kept], self._born[kept]
+            self._anchor(gray)
             left = len(self._ids)
         if len(self._ids) < _ENOUGH:
             self._look(gray, free.copy())
@@ -141,10 +149,9 @@ class _Tracker:
 
         if not len(self._points):
             return np.zeros(0, bool), self._points
-        settings = {"winSize": _WINDOW, "maxLevel": _LEVELS}
         start = self._points[:, None]
-        found, there, _ = cv2.calcOpticalFlowPyrLK(last, gray, start, None, **settings)
-        back, again, _ = cv2.calcOpticalFlowPyrLK(gray, last, found, None, **settings)
+        found, there, _ = cv2.calcOpticalFlowPyrLK(last, gray, start, start.copy(), winSize=_WINDOW, maxLevel=_LEVELS)
+        back, again, _ = cv2.calcOpticalFlowPyrLK(gray, last, found, found.copy(), winSize=_WINDOW, maxLevel=_LEVELS)
         points = found[:, 0]
         kept = (there.ravel() == 1) & (again.ravel() == 1)
         kept &= np.linalg.norm((back - start)[:, 0], axis=-1) < _RETURN_PX
@@ -156,16 +163,39 @@ class _Tracker:
                 kept[np.flatnonzero(kept)] = obeys.ravel() > 0
         return kept, points
 
+    def _anchor(self, gray: np.ndarray) -> None:
+        """Put corners where they look as at first, so that the errors of many frames do not add up."""
+        import cv2
+
+        self._pictures = {born: self._pictures[born] for born in np.unique(self._born).tolist()}
+        for born, picture in self._pictures.items():
+            some = np.flatnonzero(self._born == born)
+            near = self._points[some]
+            found, there, _ = cv2.calcOpticalFlowPyrLK(
+                picture,
+                gray,
+                self._first[some][:, None],
+                near[:, None].copy(),
+                winSize=_WINDOW,
+                maxLevel=0,
+                flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+            )
+            good = (there.ravel() == 1) & (np.linalg.norm(found[:, 0] - near, axis=-1) < _DRIFT_PX)
+            self._points[some[good]] = found[good, 0]
+
     def _look(self, gray: np.ndarray, free: np.ndarray) -> None:
         import cv2
 
         for x, y in np.rint(self._points).astype(int):
-            cv2.circle(free, (int(x), int(y)), _APART_PX, 0, -1)
+            cv2.circle(free, (int(x), int(y)), _APART_PX, (0,), -1)
         more = cv2.goodFeaturesToTrack(gray, _MOST - len(self._ids), _QUALITY, _APART_PX, mask=free)
         if more is None:
             return
         self._points = np.concatenate([self._points, more[:, 0]])
         self._ids = np.concatenate([self._ids, self._next + np.arange(len(more))])
+        self._first = np.concatenate([self._first, more[:, 0]])
+        self._born = np.concatenate([self._born, np.full(len(more), len(self._seen))])
+        self._pictures[len(self._seen)] = gray
         self._next += len(more)
 
     def corners(self) -> Corners:
