@@ -26,6 +26,14 @@ for _, name in ipairs {"torch", "nn", "nngraph", "image"} do
     end
 end
 
+local here = debug.getinfo(1, 'S').source:match('^@(.*)/[^/]*$') or '.'
+for _, name in ipairs {'bridge', 'network', 'peaks', 'predict', 't7'} do
+    local loaded, problem = loadfile(here .. '/' .. name .. '.lua')
+    if not loaded then
+        fail("expected posemill's Lua, got: " .. tostring(problem))
+    end
+end
+
 local size = nn.SpatialConvolution(3, 2, 7, 7, 2, 2, 3, 3):forward(torch.FloatTensor(3, 16, 16):zero():double()):size()
 if size[1] ~= 2 or size[2] ~= 8 or size[3] ~= 8 then
     fail(("expected a convolution's output of 2 x 8 x 8, got %d x %d x %d"):format(size[1], size[2], size[3]))

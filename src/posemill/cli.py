@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from cyclopts import App, Parameter
 
-from posemill import registry
+from posemill import registry, torch7
 from posemill.errors import InputError, PosemillError, expected
 from posemill.images.command import app as images
 from posemill.plan import plan
@@ -97,6 +97,7 @@ def detect(
     clip: str = "clip",
     fps: float | None = None,
     start_s: float | None = None,
+    peaks: Path | None = None,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
@@ -116,13 +117,21 @@ def detect(
         Overrides the frame rate that the video states.
     start_s
         Skip what comes before, in seconds.
+    peaks
+        What th predict.lua found in this clip's crops, for the detector hourglass_torch7.
     """
-    from posemill.clips import IMAGES
     from posemill.stages import detect as run
 
+    sheet = _clip_sheet(video, detector, subject=subject, clip=clip, fps=fps, start_s=start_s)
+    run.run(video, output, _request("detect", stage, detector, option, sheet), truth, peaks)
+
+
+def _clip_sheet(video: Path, detector: str, **said: Any) -> dict[str, Any]:
+    """Say of a clip what a sheet would say, and which Lua works on it where one does."""
+    from posemill.clips import IMAGES
+
     kind = "stills" if video.is_dir() or video.suffix.lower() in IMAGES else "video"
-    sheet = {"subject": subject, "clip": clip, "kind": kind, "fps": fps, "start_s": start_s}
-    run.run(video, output, _request("detect", stage, detector, option, sheet), truth)
+    return {**said, "kind": kind, **torch7.sheet(detector)}
 
 
 @app.command(name="camera")
@@ -514,6 +523,7 @@ def twin(
     width: int = 640,
     height: int = 480,
     seed: int = 0,
+    bystander: bool = False,
     captured: Path | None = None,
     clips: int = 40,
     group: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -533,6 +543,8 @@ def twin(
         Stature of the body, barefoot.
     width, height
         Image size in pixels.
+    bystander
+        A second person walks round the subject; the truth is the subject's alone.
     captured
         Instead of all that but duration, rate and seed: film motion capture (HDF5 with Human3.6M-17 joints in metres,
         z up), each clip another body, room and camera.
@@ -561,6 +573,7 @@ def twin(
         width=width,
         height=height,
         seed=seed,
+        bystander=bystander,
     )
 
 
@@ -614,7 +627,14 @@ def card(weights: Path) -> None:
 
 
 @app.command
-def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = None) -> None:
+def convert(
+    checkpoint: Path,
+    *,
+    lifter: str | None = None,
+    detector: str | None = None,
+    output: Output,
+    option: Options = None,
+) -> None:
     """Write a published checkpoint as safetensors with its card, for --option weights=FILE.
 
     An --option says what the checkpoint does not (statistics=FILE, joint_set_in=coco17, causal=true); it goes in.
@@ -622,13 +642,108 @@ def convert(checkpoint: Path, *, lifter: str, output: Output, option: Options = 
     Parameters
     ----------
     checkpoint
-        PyTorch .bin, .pth, .pt; Chainer .npz; Keras .h5; TensorFlow .index with its .data files beside it.
-    lifter
-        Whose weights they are (posemill list lifters).
+        PyTorch .bin, .pth, .pt; Torch7 .t7; Chainer .npz; Keras .h5; TensorFlow .index with its .data files beside it.
+    lifter, detector
+        Whose weights they are (posemill list). An hourglass is also written for Torch7: --output FILE.t7.
     """
     from posemill.stages import convert as run
 
-    run.run(checkpoint, output, lifter, _options(option))
+    if (lifter is None) == (detector is None):
+        raise InputError(expected("convert", "--lifter or --detector", "both" if lifter else "neither"))
+    kind, method = ("lifters", lifter) if lifter is not None else ("detectors", detector)
+    run.run(checkpoint, output, str(method), _options(option), kind=kind)
+
+
+hourglasses = App(name="hourglass", help="The parts of the detector hourglass_torch7, and MPII.")
+app.command(hourglasses)
+
+
+@hourglasses.command(name="weights")
+def hourglass_weights(*, output: Output, option: Options = None, stage: Stage = None) -> None:
+    """Write the weights of hourglass_torch7 as a .t7 for th predict.lua, read as data before Torch7 sees them."""
+    from posemill.stages import hourglass as run
+
+    run.write_weights(output, _request("detect", stage, "hourglass_torch7", option))
+
+
+@hourglasses.command(name="crop")
+def hourglass_crop(
+    video: Path,
+    *,
+    output: Output,
+    subject: str = "S1",
+    clip: str = "clip",
+    fps: float | None = None,
+    start_s: float | None = None,
+    option: Options = None,
+    stage: Stage = None,
+) -> None:
+    """Cut people out of a video for th predict.lua; posemill detect --peaks FILE goes on with its answer.
+
+    Parameters
+    ----------
+    video
+        Video file, image, or folder of images.
+    subject, clip, fps, start_s
+        As for posemill detect.
+    """
+    from posemill.stages import hourglass as run
+
+    sheet = _clip_sheet(video, "hourglass_torch7", subject=subject, clip=clip, fps=fps, start_s=start_s)
+    run.crop(video, output, _request("detect", stage, "hourglass_torch7", option, sheet))
+
+
+@hourglasses.command(name="predict")
+def hourglass_predict(
+    annotations: Path,
+    images: Path,
+    *,
+    output: Output,
+    detector: str = "hourglass",
+    variant: Literal["demo", "train"] = "demo",
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    option: Options = None,
+) -> None:
+    """Find the joints of MPII's annotated people, in the layout of the published demo: HDF5 with preds (N, 16, 2).
+
+    Parameters
+    ----------
+    annotations
+        HDF5 with center and scale; the pictures' names in it, or beside it in {name}_images.txt.
+    images
+        Folder of MPII's pictures.
+    detector
+        hourglass or hourglass_torch7.
+    variant
+        Crop, decode and rounding of the published demo, or of the training code.
+    raw
+        Centre and scale are MPII's own, not yet lowered and enlarged as in the demo's annotations.
+    """
+    from posemill.stages import hourglass_mpii as run
+
+    options = _options(option)
+    run.predict(annotations, images, output, detector=detector, variant=variant, raw=raw, options=options)
+
+
+@hourglasses.command(name="pckh")
+def hourglass_pckh(
+    predictions: Path,
+    annotations: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], help="JSON to write.")] = None,
+) -> None:
+    """Print PCKh at half the head's size, as published.
+
+    Parameters
+    ----------
+    predictions
+        HDF5 with preds, as posemill hourglass predict and the published demo write it.
+    annotations
+        HDF5 with part and normalize.
+    """
+    from posemill.stages import hourglass_mpii as run
+
+    print(run.pckh(predictions, annotations, output))
 
 
 motions = App(name="motion", help="Motion capture to train and judge on.")

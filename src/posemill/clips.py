@@ -16,7 +16,18 @@ from pathlib import Path
 
 from posemill.errors import InputError
 
-__all__ = ["COLUMNS", "IMAGES", "VIDEOS", "Clip", "Clips", "find_clips", "read_folder", "read_sheet", "safe_id"]
+__all__ = [
+    "COLUMNS",
+    "IMAGES",
+    "VIDEOS",
+    "Clip",
+    "Clips",
+    "find_clips",
+    "parse_box",
+    "read_folder",
+    "read_sheet",
+    "safe_id",
+]
 
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -36,6 +47,7 @@ COLUMNS = (
     "skeleton",
     "pose3d",
     "truth",
+    "subject_box",
     "camera_path",
     "camera_moves",
 )
@@ -69,6 +81,7 @@ class Clip:
     skeleton: Path | None = None
     pose3d: Path | None = None
     truth: Path | None = None
+    subject_box: str | None = None
     camera_path: Path | None = None
     pans: bool = False
 
@@ -214,6 +227,11 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
     if "video" not in paths:
         problems.append("video: expected a path, got nothing")
     video = paths.get("video", Path())
+    if "subject_box" in cells:
+        try:
+            parse_box(cells["subject_box"])
+        except InputError as error:
+            problems.append(str(error))
     kind = cells.get("kind") or _kind(video)
     if kind not in ("video", "stills"):
         problems.append(f"kind: expected video or stills, got {kind!r}")
@@ -233,11 +251,36 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
         skeleton=paths.get("skeleton"),
         pose3d=paths.get("pose3d"),
         truth=paths.get("truth"),
+        subject_box=cells.get("subject_box"),
         camera_path=paths.get("camera_path"),
         pans=moves == "pan",
         **numbers,
     )
     return clip, problems
+
+
+def parse_box(text: str) -> tuple[float, float, float, float, float]:
+    """Read ``left,top,right,bottom`` in px, or with a time in seconds before it: ``1.5: 200,80,420,690``.
+
+    Returns
+    -------
+    time (NaN: whenever), left, top, right, bottom
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    head, colon, tail = text.rpartition(":")
+    try:
+        time = float(head) if colon else float("nan")
+        left, top, right, bottom = (float(cell) for cell in tail.split(","))
+        if not (left < right and top < bottom and (time >= 0 or not colon)):
+            raise ValueError
+    except ValueError:
+        want = "left,top,right,bottom in pixels, or seconds:left,top,right,bottom"
+        raise InputError(f"subject_box: expected {want}, got {text!r}") from None
+    return time, left, top, right, bottom
 
 
 def _kind(path: Path) -> str:

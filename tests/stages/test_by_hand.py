@@ -63,7 +63,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         ("detect nothing.mp4 -o d.h5", "nothing.mp4: no such video"),
         (
             "detect film.mp4 -o d.h5 --detector magic",
-            "unknown detector 'magic'; known: exact, mediapipe, noisy, stub_other",
+            "unknown detector 'magic'; known: exact, hourglass",
         ),
         ("detect film.mp4 -o d.h5 --option complexty=1", "detectors.mediapipe: complexty"),
         ("detect film.mp4 -o d.h5 --option complexity", "--option: expected name=value, got 'complexity'"),

@@ -12,7 +12,7 @@ from posemill.people.tracks import main_person, match
 from posemill.skeleton import joint_set
 
 LIMBS = joint_set("limbs12")
-PLAIN: dict[str, Any] = {"jump": None, "max_gap_s": 0, "cutoff_hz": None}
+PLAIN: dict[str, Any] = {"sides": False, "jump": None, "max_gap_s": 0, "cutoff_hz": None}
 
 
 def walker(frames: int, *, speed: float = 60.0, fps: float = 30.0) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,7 @@ def test_names_with_spaces_quotes_semicolons_and_dots_do_no_harm(fresh):
     ("arguments", "message"),
     [
         (["--config", "lifter=stub_uprigth"], "unknown lifter 'stub_uprigth'; known: agformer, dstformer, gan, linear"),
-        (["--config", "detector=nothing"], "unknown detector 'nothing'; known: exact, mediapipe, noisy, stub_other"),
+        (["--config", "detector=nothing"], "unknown detector 'nothing'; known: exact, hourglass"),
         (["--config", "liftr=linear"], "configuration: liftr"),
         (["results/S7/poses3d.h5"], "no subject 'S7'; subjects: S1"),
     ],

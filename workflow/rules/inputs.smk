@@ -1,8 +1,10 @@
 # Inputs and fingerprints of the rules, as functions of their wildcards.
+import shlex
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
-from posemill import registry
+from posemill import registry, torch7
 from posemill.placement.options import SkeletonOptions
 from posemill.plan import plan, weights_file
 
@@ -69,7 +71,37 @@ def detect_fingerprint(wildcards):
         fps=clip.fps,
         start_s=clip.start_s,
         content=CONTENT(clip.video),
+        **torch7.sheet(wildcards.detector, torch7_image()),
     )
+
+
+@cache
+def torch7_image():
+    """Digest of the image that Torch7 is in; nothing without containers."""
+    wanted = in_containers() and METHODS["detector"] == "hourglass_torch7"
+    return image_digest(image("hourglass")) if wanted else ""
+
+
+def torch7_weights_fingerprint(wildcards):
+    """The weights are no clip's."""
+    return fingerprint("detect", "hourglass_torch7")
+
+
+def torch7_clip_fingerprint(wildcards):
+    """The fingerprint of detect, for the parts that its work is cut into."""
+    clip = row(wildcards)
+    return detect_fingerprint(
+        SimpleNamespace(
+            subject=clip.subject, clip=clip.clip, detector="hourglass_torch7"
+        )
+    )
+
+
+def torch7_program():
+    """How a job starts Torch7: in the image, or the one of this machine with the Lua of the checkout."""
+    if in_containers():
+        return f"th {torch7.PROGRAM}"
+    return " ".join(shlex.quote(word) for word in checked(torch7.command, None, []))
 
 
 def video_of(wildcards):
@@ -132,6 +164,7 @@ def gather_fingerprint(wildcards):
         "gather",
         clips={
             c.clip: lens(c)
+            | ({"subject_box": c.subject_box} if c.subject_box else {})
             | ({"camera_path": path} if (path := camera_path(c, wildcards.detector)) else {})
             for c in rows(wildcards)
         },

@@ -30,6 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
+from posemill.detectors.blazepose import BlazePose, Region
+from posemill.detectors.mediapipe_people import Follower
 from posemill.detectors.protocol import Detection, DetectorCard
 from posemill.errors import MissingError, expected
 from posemill.skeleton import JOINT_SETS
@@ -59,11 +61,19 @@ class Options(BaseModel):
     ] = 1
     min_detection_confidence: Annotated[float, Field(ge=0, le=1, description="To start on a person.")] = 0.5
     min_tracking_confidence: Annotated[float, Field(ge=0, le=1, description="To go on without detecting again.")] = 0.5
+    follow: Annotated[
+        bool, Field(description="Follow everybody in view, each by themselves; false: MediaPipe's own choice of one.")
+    ] = True
+    people: Annotated[int, Field(ge=1, le=16, description="With follow: most people at once.")] = 4
+    mirror: Annotated[
+        Literal["never", "doubtful", "always"],
+        Field(description="With follow: who is looked at a second time, in the mirror; doubtful: seen from the side."),
+    ] = "doubtful"
 
 
 CARD = DetectorCard(
     joint_set="blazepose33",
-    people=1,
+    people=16,
     weights="BlazePose full, inside the mediapipe 0.10.21 wheel",
     licences={
         "code": "Apache-2.0",
@@ -100,7 +110,7 @@ def _share(joint: str) -> float:
 _SHARES = np.array([_share(joint) for joint in _JOINTS.joints])
 
 
-def create(options: Options, *, temporal: bool) -> MediaPipeDetector:
+def create(options: Options, *, temporal: bool) -> MediaPipeDetector | FollowingDetector:
     """Load the network.
 
     Raises
@@ -111,6 +121,13 @@ def create(options: Options, *, temporal: bool) -> MediaPipeDetector:
     _check_installed(options.complexity)
     with _without_chatter():
         try:
+            if options.follow and temporal:
+                networks = BlazePose(
+                    options.complexity, options.min_detection_confidence, options.min_tracking_confidence
+                )
+                # Loaded by other threads, and found nobody in by anyone.
+                networks.pose(np.zeros((256, 256, 3), dtype=np.uint8), Region(128, 128, 256, 0))
+                return FollowingDetector(networks, options.people, options.mirror)
             from mediapipe.python.solutions import pose  # a third of the time of ``import mediapipe.solutions``
 
             graph = pose.Pose(
@@ -166,19 +183,9 @@ class MediaPipeDetector:
         found = self._landmarks(rgb)
         if found is None:
             return []
-        height, width = rgb.shape[:2]
         table = np.array([(p.x, p.y, p.visibility) for p in found.landmark])
-        # A landmark's place is a share of the picture, whose left edge is half a pixel left of the first centre.
-        keypoints = table[:, :2] * (width, height) - 0.5
-        visibility = table[:, 2]
-        margin = _MARGIN * max(width, height)
-        valid = ((keypoints >= -margin) & (keypoints <= np.array([width, height]) - 1 + margin)).all(axis=-1)
-        sigma = sigma_px(keypoints, visibility)
-        if not valid.any() or not np.isfinite(sigma).all():
-            return []
-        inside = keypoints[valid]
-        bbox = np.concatenate([inside.min(axis=0), inside.max(axis=0)])
-        return [Detection(keypoints, visibility, sigma, bbox, valid)]
+        detection = _detection(table, (rgb.shape[1], rgb.shape[0]))
+        return [detection] if detection else []
 
     def _landmarks(self, rgb: np.ndarray) -> Any:
         if self._quiet:
@@ -188,6 +195,48 @@ class MediaPipeDetector:
             found = self._graph.process(rgb).pose_landmarks
         self._quiet = found is not None
         return found
+
+
+class FollowingDetector:
+    """BlazePose at work on everybody in one clip; a :class:`~posemill.detectors.protocol.Detector`."""
+
+    joint_set = CARD.joint_set
+    device = "cpu"
+
+    def __init__(self, networks: BlazePose, people: int, mirror: str) -> None:
+        self._networks = networks
+        self._follower = Follower(networks, _detection, people, mirror)
+        self._quiet = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._networks.close()
+
+    def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
+        """Find people in a (H, W, 3) uint8 picture, those seen longest first."""
+        if self._quiet:
+            return self._follower.detect(rgb, time_s)
+        with _without_chatter():
+            found = self._follower.detect(rgb, time_s)
+        self._quiet = bool(found)
+        return found
+
+
+def _detection(table: np.ndarray, size: tuple[int, int]) -> Detection | None:
+    """What a pose (33, 3: x and y as shares of the picture, visibility) is in pixels; None if it is of no use."""
+    # A landmark's place is a share of the picture, whose left edge is half a pixel left of the first centre.
+    keypoints = table[:, :2] * size - 0.5
+    visibility = table[:, 2]
+    margin = _MARGIN * max(size)
+    valid = ((keypoints >= -margin) & (keypoints <= np.array(size) - 1 + margin)).all(axis=-1)
+    sigma = sigma_px(keypoints, visibility)
+    if not valid.any() or not np.isfinite(sigma).all():
+        return None
+    inside = keypoints[valid]
+    bbox = np.concatenate([inside.min(axis=0), inside.max(axis=0)])
+    return Detection(keypoints, visibility, sigma, bbox, valid)
 
 
 @contextmanager

@@ -12,20 +12,24 @@ A detector is a module named by an entry point of the group ``posemill.detectors
     Returns a :class:`Detector`, used as a context manager. ``temporal`` is False for stills: nothing may then be
     carried from one picture to the next. If the card says ``needs_truth`` it also gets ``truth``, a :class:`Truth`.
 
+It may also have ``weights(options)``, ``missing(path)``, ``convert(checkpoint, options)`` and ``card(options)``, which
+mean what they mean to lifters (:mod:`posemill.lifters.protocol`); the card of a weights file names it as ``detector``.
+``to_torch7(tensors, card)`` makes of weights what ``posemill convert`` writes as .t7.
+
 Heavy libraries are imported inside ``create``, so that looking a detector up stays quick.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2, Times
 
-__all__ = ["Detection", "Detector", "DetectorCard", "Truth"]
+__all__ = ["BatchDetector", "Detection", "Detector", "DetectorCard", "Truth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Detection:
         (4,) px: left, top, right, bottom.
     valid
         (J,); False where the detector cannot know, for instance outside the picture.
+    person
+        Number by which a detector that follows people knows this one in all frames; None where it does not, and the
+        detect stage goes by how boxes move.
     """
 
     keypoints: Points2
@@ -51,6 +58,7 @@ class Detection:
     sigma: PerJoint
     bbox: np.ndarray
     valid: Flags
+    person: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,3 +134,14 @@ class Detector(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector that may be given several consecutive frames at once, decoded while it was busy with those before."""
+
+    batch: int
+
+    def detect_many(self, frames: Sequence[tuple[np.ndarray, float]]) -> list[list[Detection]]:
+        """Find people in up to ``batch`` consecutive pictures, each with its time in s."""
+        ...

@@ -28,6 +28,7 @@ __all__ = [
     "oks",
     "oks_sigmas",
     "pckh",
+    "pckh_by_size",
     "pixel_errors",
 ]
 
@@ -111,11 +112,24 @@ def pckh(
     Pckh
         The mean is over labelled joints (joints weigh by their number), without pelvis and thorax.
     """
-    names = joint_set(joints_of).joints
     boxes = np.asarray(head_boxes, dtype=np.float64)
     if boxes.shape != (len(truth), 4):
         raise InputError(expected("head boxes x0 y0 x1 y1 of shape", (len(truth), 4), boxes.shape))
     size = _HEAD_SHARE * np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=-1)
+    return pckh_by_size(pred, truth, size, labelled=labelled, threshold=threshold, joints_of=joints_of)
+
+
+def pckh_by_size(
+    pred: Points2,
+    truth: Points2,
+    size: np.ndarray,
+    *,
+    labelled: Flags | None = None,
+    threshold: float = 0.5,
+    joints_of: str = "mpii16",
+) -> Pckh:
+    """:func:`pckh` with the heads' sizes (N,) px given, as MPII's annotations in HDF5 have them."""
+    names = joint_set(joints_of).joints
     known = np.isfinite(truth).all(-1) if labelled is None else np.asarray(labelled, dtype=bool)
     # A comparison with NaN is False.
     hit = (joint_errors(pred, truth) <= threshold * size[:, None]) & known

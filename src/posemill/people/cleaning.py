@@ -1,6 +1,6 @@
-"""Cleaning of one person's 2D track: outliers out, jitter down, short gaps filled.
+"""Cleaning of one person's 2D track: sides put right, outliers out, jitter down, short gaps filled.
 
-What was done is counted, and sigma says where a keypoint is a guess.
+What was done is counted and listed, and sigma says where a keypoint is a guess.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from scipy.ndimage import median_filter
 from posemill.anthropometry import stature_px
 from posemill.arrays import Flags, PerJoint, Points2, Times
 from posemill.people.options import GatherOptions
+from posemill.people.sides import mend_sides
+from posemill.skeleton import joint_set
 from posemill.smoothing import bridged, low_pass
 
 __all__ = ["Cleaned", "clean", "fill_gaps", "outliers"]
@@ -33,7 +35,10 @@ class Cleaned:
     keypoints, score, sigma, valid
         (T, J, 2) px, (T, J), (T, J) px, (T, J); NaN and score 0 where not valid.
     audit
-        Number of keypoints ``low_score``, ``rejected``, ``filled``.
+        Number of keypoints ``low_score``, ``rejected``, ``filled``; of frames ``exchanged_legs``, ``exchanged_arms``,
+        ``doubtful_legs``, ``doubtful_arms``, where sides were looked at.
+    trail
+        The same in full: joint (or legs, arms) to the frames, as pairs of the first and the last one.
     """
 
     keypoints: Points2
@@ -41,6 +46,7 @@ class Cleaned:
     sigma: PerJoint
     valid: Flags
     audit: dict[str, int]
+    trail: dict[str, dict[str, list[tuple[int, int]]]]
 
 
 def clean(
@@ -74,12 +80,18 @@ def clean(
     Smoothing does not lower sigma: a detector's error is mostly a slowly changing bias, and jitter a small part.
     """
     kept = valid & (score >= options.min_score)
-    audit = {"low_score": int((valid & ~kept).sum()), "rejected": 0, "filled": 0}
+    names = joint_set(joints).joints
+    changed = {"low_score": valid & ~kept, "rejected": np.zeros_like(kept), "filled": np.zeros_like(kept)}
+    sides: dict[str, np.ndarray] = {}
     if temporal and kept.any():
         size = _size(np.where(kept[..., None], keypoints, np.nan), joints)
+        if options.sides:
+            mended = mend_sides(keypoints, score, sigma, kept, time, size, joints)
+            keypoints, score, sigma, kept = mended.keypoints, mended.score, mended.sigma, mended.valid
+            sides = {f"exchanged_{limbs}": frames for limbs, frames in mended.exchanged.items()}
+            sides |= {f"doubtful_{limbs}": frames for limbs, frames in mended.doubtful.items()}
         if options.jump is not None:
-            bad = outliers(keypoints, kept, time, options.jump * size)
-            audit["rejected"] = int(bad.sum())
+            bad = changed["rejected"] = outliers(keypoints, kept, time, options.jump * size)
             kept = kept & ~bad
         points = np.where(kept[..., None], keypoints, np.nan).astype(np.float64)
         if options.cutoff_hz is not None and kept.any():
@@ -92,15 +104,29 @@ def clean(
                 max_gap_s=options.max_gap_s,
             ).swapaxes(0, 1)
         keypoints, score, sigma, filled = fill_gaps(points, score, sigma, kept, time, size, options.max_gap_s)
-        audit["filled"] = int((filled & ~kept).sum())
+        changed["filled"] = filled & ~kept
         kept = filled
     return Cleaned(
         np.where(kept[..., None], keypoints, np.nan),
         np.where(kept, score, 0.0),
         np.where(kept, sigma, np.nan),
         kept,
-        audit,
+        {what: int(flags.sum()) for what, flags in (changed | sides).items()},
+        {
+            **{
+                what: {name: _runs(flags[:, j]) for j, name in enumerate(names) if flags[:, j].any()}
+                for what, flags in changed.items()
+                if flags.any()
+            },
+            **{what: {what.partition("_")[2]: _runs(frames)} for what, frames in sides.items() if frames.any()},
+        },
     )
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First and last frame of each run of True in (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
 
 
 def outliers(keypoints: Points2, valid: Flags, time: Times, distance_px: np.ndarray) -> Flags:

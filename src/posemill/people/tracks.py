@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["main_person", "match"]
+__all__ = ["central", "main_person", "match"]
 
 # Somebody whose box moved further is somebody else: half a box height, and three heights (some five metres) a second.
 _MAX_MOVE, _MAX_SPEED = 0.5, 3.0
@@ -46,8 +46,19 @@ def _centres(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def main_person(scores: Mapping[str, np.ndarray], boxes: Mapping[str, np.ndarray]) -> str:
-    """Name of the track that is seen longest, largest and best.
+def central(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """How central boxes (..., 4) px are: 1 in the middle of the picture, 0 in its corners, (...,)."""
+    size = np.array(image_size)
+    away = np.linalg.norm(((boxes[..., :2] + boxes[..., 2:]) / 2 - (size - 1) / 2) / size, axis=-1)
+    return 1 - np.sqrt(2) * away
+
+
+def main_person(
+    scores: Mapping[str, np.ndarray],
+    boxes: Mapping[str, np.ndarray],
+    image_size: tuple[int, int] | None = None,
+) -> str:
+    """Name of the track that is seen longest, largest and best, and nearest to the middle of the picture.
 
     Parameters
     ----------
@@ -55,10 +66,13 @@ def main_person(scores: Mapping[str, np.ndarray], boxes: Mapping[str, np.ndarray
         Track to (T, J), 0 where not seen.
     boxes
         Track to (T, 4) px, NaN where not seen.
+    image_size
+        Width and height, px; None: the place says nothing.
     """
 
     def weight(name: str) -> float:
         height = np.nan_to_num(boxes[name][:, 3] - boxes[name][:, 1])
-        return float((scores[name].mean(axis=1) * height).sum())
+        middle = 1.0 if image_size is None else np.nan_to_num(central(boxes[name], image_size)) ** 2
+        return float((scores[name].mean(axis=1) * height * middle).sum())
 
     return max(sorted(scores), key=weight)

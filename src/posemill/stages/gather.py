@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from posemill.clips import parse_box
 from posemill.errors import ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.camera_path import CameraPath, read_camera_path
@@ -15,7 +16,7 @@ from posemill.formats.lens import lens_of
 from posemill.people.cleaning import clean
 from posemill.people.moving_camera import seen_from_still
 from posemill.people.options import GatherOptions
-from posemill.people.tracks import main_person
+from posemill.people.subject import choose
 from posemill.provenance import StageRequest, record
 
 __all__ = ["run"]
@@ -31,8 +32,9 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
     output
         Artifact to write.
     request
-        Its sheet has ``clips``: clip to what :func:`posemill.formats.lens.lens_of` chooses its lens from, and, of a
-        camera that moves, ``camera_path`` (path).
+        Its sheet has ``clips``: clip to what :func:`posemill.formats.lens.lens_of` chooses its lens from,
+        ``subject_box`` (:func:`posemill.clips.parse_box`, in pixels of the video), and, of a camera that moves,
+        ``camera_path`` (path); each None where not given.
 
     Raises
     ------
@@ -79,19 +81,26 @@ def _gather(clip: Clip, given: Mapping[str, Any], joints: str, options: GatherOp
         return clip.failed(clip.reason)
     try:
         camera = lens_of(clip, given)
-        name = main_person(
-            {name: track.arrays["score"] for name, track in clip.tracks.items()},
-            {name: track.arrays["bbox"] for name, track in clip.tracks.items()},
+        chosen = choose(
+            {name: track.arrays for name, track in clip.tracks.items()},
+            clip.time,
+            clip.image_size,
+            by=options.subject,
+            box=_box(given.get("subject_box")),
+            looks={name: np.array(look, np.float64) for name, look in clip.attrs.get("looks", {}).items()},
+            temporal=clip.temporal,
         )
-        arrays, motion, moved = clip.tracks[name].arrays, None, {}
+        arrays, motion, moved = chosen.arrays, None, {}
         if given.get("camera_path"):
             still = seen_from_still(arrays, clip.time, camera, _path(Path(given["camera_path"])))
             arrays, camera, motion = still.arrays, still.camera, still.motion
             moved = {"camera_unknown_frames": still.unknown, "beside_reference": still.beside}
-        track, audit = _clean(clip, arrays, joints, options)
+        track, audit, trail = _clean(clip, arrays, joints, options)
     except ClipError as error:
         return clip.failed(str(error))
-    attrs = {"people_seen": len(clip.tracks), "cleaning": audit | moved}
+    attrs = {"people_seen": len(clip.tracks), "subject_tracks": list(chosen.tracks), "cleaning": audit | moved}
+    if trail:
+        attrs["cleaned_frames"] = trail
     tracks = {"p1": track}
     return Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time, camera, tracks, {}, attrs, motion)
 
@@ -103,9 +112,14 @@ def _path(path: Path) -> CameraPath:
         raise ClipError(str(error).replace(str(path), path.name)) from None
 
 
+def _box(text: str | None) -> np.ndarray | None:
+    """Time (NaN for whenever) and box of the sheet's ``subject_box``; None where it says nothing."""
+    return None if text is None else np.array(parse_box(text))
+
+
 def _clean(
     clip: Clip, arrays: Mapping[str, np.ndarray], joints: str, options: GatherOptions
-) -> tuple[Track, dict[str, int]]:
+) -> tuple[Track, dict[str, int], dict[str, Any]]:
     cleaned = clean(
         arrays["keypoints"].astype(np.float64),
         arrays["score"],
@@ -124,7 +138,7 @@ def _clean(
         "sigma": cleaned.sigma.astype(np.float32),
         "valid": cleaned.valid,
     }
-    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit
+    return Track({**points, "bbox": _boxes(points["keypoints"])}), cleaned.audit, cleaned.trail
 
 
 def _boxes(keypoints: np.ndarray) -> np.ndarray:

@@ -19,6 +19,9 @@ from posemill.provenance import StageRequest, record
 __all__ = ["run"]
 
 
+_OF_GATHER = ("people_seen", "cleaning")
+
+
 def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request: StageRequest) -> None:
     """Merge one subject.
 
@@ -57,7 +60,10 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
             result.clips[name] = clip
             continue
         feet = _feet(lifted.clips[name], lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
-        result.clips[name] = _merge_clip(body.clips[name], clip, feet, lengths_m, (scale, scale_sigma), options)
+        merged = _merge_clip(body.clips[name], clip, feet, lengths_m, (scale, scale_sigma), options)
+        # Who was seen and what was done to their keypoints, for the summary.
+        merged.attrs |= {key: seen.clips[name].attrs[key] for key in _OF_GATHER if key in seen.clips[name].attrs}
+        result.clips[name] = merged
     write(output, result)
 
 

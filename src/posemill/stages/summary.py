@@ -32,6 +32,8 @@ COLUMNS = (
     "frame",
     "world_source",
     "scale_source",
+    "people_seen",
+    "cleaning",
     "quality",
     "quality_reasons",
     *(name for name in Gates.model_fields if name != "sigma_mm"),
@@ -98,6 +100,8 @@ def _track_cells(clip: Clip, name: str, track: Track) -> dict[str, str]:
         "frame": str(clip.attrs["frame"]),
         "world_source": str(clip.attrs["world_source"]),
         "scale_source": str(clip.attrs["scale_source"]),
+        "people_seen": str(clip.attrs.get("people_seen", "")),
+        "cleaning": ", ".join(f"{n} {what}" for what, n in clip.attrs.get("cleaning", {}).items() if n),
         "sigma_mm": f"{1000 * float(np.nanmean(sigma)):.1f}" if valid.any() else "",
     }
 

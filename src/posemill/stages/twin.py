@@ -20,6 +20,7 @@ from posemill.formats.calibration import write_calibration
 from posemill.formats.motion import read_motion
 from posemill.progress import progress
 from posemill.twin.body import JOINT_SET, Body, Pose
+from posemill.twin.bystander import Bystander, walk_round
 from posemill.twin.cameras import studio
 from posemill.twin.captured import camera_before, draw_take
 from posemill.twin.mocap import from_motion
@@ -46,6 +47,7 @@ def run(
     height: int = 480,
     seed: int = 0,
     crf: int = 23,
+    bystander: bool = False,
 ) -> Path:
     """Make a subject with exact truth.
 
@@ -70,6 +72,8 @@ def run(
         Of the room's looks.
     crf
         Quality of the video, x264's constant rate factor.
+    bystander
+        A second person walks round the subject; the truth is the subject's alone.
 
     Returns
     -------
@@ -104,8 +108,9 @@ def run(
         for name, camera in views.items():
             clip_id = f"{motion}_{name}"
             seen: list[np.ndarray] = []
+            other = walk_round(time, views["cam1"]) if bystander else None
             with Renderer(camera, panels, box) as renderer:
-                frames = film(renderer, shape, body, pose, camera, seen, box)
+                frames = film(renderer, shape, body, pose, camera, seen, box, other)
                 write_video(folder / f"{clip_id}.mp4", progress(frames, len(time), clip_id), fps, crf=crf)
             truth.clips[clip_id] = _truth(body, pose, camera, np.stack(seen), time, fps)
             rows.append(_row(subject, clip_id, name, height_m, fps))
@@ -220,20 +225,29 @@ def film(
     camera: Camera,
     seen: list[np.ndarray],
     box: tuple[float, float, float, float, float] | None = None,
+    other: Bystander | None = None,
 ) -> Iterator[np.ndarray]:
     """Pictures (H, W, 3) uint8 RGB, frame by frame; appends each frame's visibility (28,) to ``seen``."""
-    renderer.add_mesh(shape.points, shape.triangles, shape.colours)
+    solid, triangles, owners, colours = shape.points, shape.triangles, shape.owners, shape.colours
+    if other is not None:
+        triangles = np.concatenate([triangles, other.shape.triangles + len(solid)])
+        owners = np.concatenate([owners, np.full(len(other.shape.triangles), -1)])
+        colours = np.concatenate([colours, other.shape.colours])
+        solid = np.concatenate([solid, other.shape.points])
+    renderer.add_mesh(solid, triangles, colours)
     joints = camera.world_to_camera(body.joints(pose))
-    triangles, owners = shape.triangles, shape.owners
     corners = np.zeros((0, 3))
     if box is not None:
         corners, sides = box_mesh(box)
-        triangles = np.concatenate([triangles, sides + len(shape.points)])
+        triangles = np.concatenate([triangles, sides + len(solid)])
         owners = np.concatenate([owners, np.full(len(sides), -1)])
     for i in range(len(joints)):
         points, normals = shape.posed(pose, i)
-        solid = camera.world_to_camera(np.concatenate([points, corners]))
-        seen.append(visible(joints[i], solid, triangles, owners, camera))
+        if other is not None:
+            second = other.shape.posed(other.pose, i)
+            points, normals = (np.concatenate(pair) for pair in zip((points, normals), second, strict=True))
+        there = camera.world_to_camera(np.concatenate([points, corners]))
+        seen.append(visible(joints[i], there, triangles, owners, camera))
         yield renderer.frame(points, normals)
 
 

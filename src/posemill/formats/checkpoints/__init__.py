@@ -11,15 +11,19 @@ from pathlib import Path
 from posemill.errors import InputError, MissingError, expected
 from posemill.formats.checkpoints.checkpoint import Checkpoint
 from posemill.formats.checkpoints.zip_member import opened
+from posemill.formats.torch7 import looks_like_torch7
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_KINDS = "PyTorch (.bin, .pth, .pt), Chainer .npz, Keras .h5, TensorFlow .index with its .data files or safetensors"
+_KINDS = (
+    "PyTorch (.bin, .pth, .pt), Torch7 .t7, Chainer .npz, Keras .h5, TensorFlow .index with its .data files or "
+    "safetensors"
+)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a weights file of any of the five kinds.
+    """Read a weights file of any of these kinds.
 
     Parameters
     ----------
@@ -73,6 +77,12 @@ def _read(path: Path) -> Checkpoint:
         from posemill.formats.checkpoints.torch_file import read_legacy
 
         return read_legacy(path)
+    if looks_like_torch7(head):
+        from posemill.formats.checkpoints.torch7_modules import read_torch7_network
+
+        return read_torch7_network(path)
+    if head.startswith((b"4\n1\n3\nV ", b"3\n1\n")):
+        raise InputError(expected("weights", "a binary .t7", "one in ASCII; torch.save it as binary", where=path))
     raise InputError(expected("weights", _KINDS, f"a file that begins with {head[:8]!r}", where=path))
 
 

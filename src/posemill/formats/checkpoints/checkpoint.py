@@ -20,12 +20,13 @@ class Checkpoint:
     Attributes
     ----------
     kind
-        ``torch``, ``chainer_npz``, ``keras_h5``, ``tf_bundle`` or ``safetensors``.
+        ``torch``, ``torch7``, ``chainer_npz``, ``keras_h5``, ``tf_bundle`` or ``safetensors``.
     tensors
         Name to array. Arrays may be read-only; bfloat16 has become float32.
 
         - torch: nested dictionaries are joined by dots (``model_pos.expand_conv.weight``); a leading ``module.`` is
           gone, and so are ``num_batches_tracked`` (counters of training, which older files lack) and the optimiser.
+        - torch7: by place in the network (``5.1.2.3.weight``).
         - chainer_npz: with slashes, as stored (``l1/W``).
         - keras_h5: layer's weight names in the order of the layers (``dense_1/kernel:0``).
         - tf_bundle: variables without the optimiser's slots (``linear_model/w1``).

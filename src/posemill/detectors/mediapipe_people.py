@@ -1,0 +1,200 @@
+"""Following everybody in view with BlazePose, so that nobody is taken for somebody else.
+
+Each person has a region of their own, as in the library's graph of one person. Others are looked for every half second,
+and at every frame while somebody is out of sight; who is who is decided by :mod:`posemill.people.follow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from posemill.anthropometry import stature_px
+from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
+from posemill.detectors.protocol import Detection
+from posemill.people.appearance import appearance
+from posemill.people.follow import Candidate, Person, Roster
+from posemill.skeleton import joint_set
+
+__all__ = ["Follower"]
+
+_JOINTS = "blazepose33"
+_LIMBS = joint_set(_JOINTS).indices(joint_set("limbs12").joints)
+_BONES = tuple(
+    tuple(int(i) for i in joint_set("limbs12").indices((f"{side}_{a}", f"{side}_{b}")))
+    for side in ("left", "right")
+    for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"))
+)
+# Others are looked for this often; who was not seen for longer than this is no longer looked for at every frame.
+_LOOK_S, _MISSED_S = 0.5, 1.0
+# A person this tall, as a share of the picture, is found in the picture as a whole; for smaller ones it is cut up.
+_TALL = 0.35
+# Square around where a missed person is expected, in statures.
+_AROUND = 1.6
+_NEVER = -1e9
+_FLIPPED = joint_set(_JOINTS).flip_permutation
+# A limb is well seen from this visibility on; seen from the side, shoulders, or hips at their usual share of them, are
+# this much narrower than the trunk is long.
+_WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
+
+Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
+
+
+class Follower:
+    """Everybody in the pictures of one clip.
+
+    Parameters
+    ----------
+    networks
+        Closed by whoever opened them.
+    detection
+        Turns a pose's table (33, 3) and the picture's (width, height) into a detection; None if it is not worth one.
+    most
+        How many people are followed at once.
+    mirror
+        When a person is looked at a second time, in the mirrored picture: ``never``, ``doubtful`` (seen from the side,
+        or a limb badly seen) or ``always``. The mean counts, and half of how far the two are apart adds to sigma.
+    """
+
+    def __init__(self, networks: BlazePose, detection: Pixels, most: int, mirror: str = "never") -> None:
+        self._networks, self._detection, self._mirror = networks, detection, mirror
+        self._roster = Roster(most)
+        self._regions: dict[int, Region] = {}
+        self._last: dict[int, Region] = {}
+        self._looked_s = _NEVER
+
+    def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
+        """People in a (H, W, 3) uint8 picture, each with their number, those seen longest first."""
+        owned = list(self._owned(rgb))
+        if len(owned) > 1:
+            taken = self._roster.taken_over([c for c, _, _ in owned], time_s)
+            owned = [one for one, gone in zip(owned, taken, strict=True) if not gone]
+        missed = [p for p in self._missed(time_s) if not any(c.owner == p.number for c, _, _ in owned)]
+        owned += list(self._behind(rgb, time_s, missed, [c for c, _, _ in owned]))
+        due = time_s - self._looked_s >= _LOOK_S or not owned
+        found = list(self._found(rgb, time_s, missed, [c for c, _, _ in owned])) if due or missed else []
+        if due:
+            self._looked_s = time_s
+        everybody = owned + found
+        numbers = self._roster.assign([candidate for candidate, _, _ in everybody], time_s)
+        self._regions = {}
+        detections: dict[int, Detection] = {}
+        for number, (_, pose, detection) in zip(numbers, everybody, strict=True):
+            if number is not None:
+                self._regions[number] = self._last[number] = pose.region
+                detections[number] = replace(detection, person=number)
+        order = [p.number for p in self._roster.present(time_s, within_s=0.0)]
+        return [detections[number] for number in order if number in detections]
+
+    def _owned(self, rgb: np.ndarray) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        for number, region in self._regions.items():
+            yield from self._look(rgb, region, number)
+
+    def _behind(
+        self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
+    ) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        """Look for the missed behind those who are seen, who are painted over: else the region shows them again."""
+        for person in missed:
+            region = self._last.get(person.number)
+            before = [c for c in seen if np.linalg.norm(c.middle - person.expected(time_s)) < max(c.size, person.size)]
+            if region is None or not before:
+                continue
+            x, y = person.expected(time_s) - person.middle
+            moved = replace(region, x=region.x + float(x), y=region.y + float(y))
+            yield from self._look(_painted_over(rgb, before), moved, person.number)
+
+    def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, first: Detection) -> Detection | None:
+        """What the picture and its mirror image say together; None where nobody is seen in the mirror."""
+        height, width = rgb.shape[:2]
+        mirrored = replace(region, x=width - region.x, rotation=-region.rotation)
+        other = self._networks.pose(np.ascontiguousarray(rgb[:, ::-1]), mirrored)
+        if other is None:
+            return None
+        table = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
+        both = self._detection((pose.table + table) / 2, (width, height))
+        if both is None:
+            return None
+        apart = np.linalg.norm((pose.table - table)[:, :2] * (width, height), axis=-1) / 2
+        return replace(both, sigma=np.hypot(both.sigma, apart))
+
+    def _missed(self, time_s: float) -> list[Person]:
+        return self._roster.present(time_s, within_s=_MISSED_S)
+
+    def _found(
+        self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
+    ) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        height, width = rgb.shape[:2]
+        tall = max([c.size for c in seen] + [p.size for p in missed], default=0.0)
+        places: list[tuple[int, int, int] | None] = [None]
+        places += [_square(p.expected(time_s), _AROUND * p.size, width, height) for p in missed]
+        if not tall and time_s - self._looked_s >= _LOOK_S:
+            places += [tile for level in (1, 2) for tile in tiles(width, height, level)]
+        new: list[Candidate] = []
+        for place in places:
+            for region in self._networks.find(rgb, place):
+                if any(_inside(region, c) for c in seen + new):
+                    continue
+                for candidate, pose, detection in self._look(rgb, region, None):
+                    new.append(candidate)
+                    yield candidate, pose, detection
+            if place is None and any(c.size > _TALL * height for c in new):
+                break
+
+    def _look(self, rgb: np.ndarray, region: Region, owner: int | None) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        pose = self._networks.pose(rgb, region)
+        size_px = (rgb.shape[1], rgb.shape[0])
+        detection = self._detection(pose.table, size_px) if pose else None
+        if pose is None or detection is None:
+            return
+        if self._mirror == "always" or (self._mirror == "doubtful" and _doubtful(detection)):
+            detection = self._twice(rgb, region, pose, detection) or detection
+        limbs = detection.keypoints[_LIMBS]
+        size = float(stature_px(detection.keypoints, _JOINTS))
+        look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
+        after = pose.region
+        shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
+        yield Candidate(limbs, size, look, shift, owner, float(detection.score[_LIMBS].mean())), pose, detection
+
+
+def _doubtful(detection: Detection) -> bool:
+    """Whether a pose is one of those that the network takes sides or limbs wrong in."""
+    limbs = detection.keypoints[_LIMBS]
+    hips, shoulders = np.linalg.norm(limbs[0] - limbs[3]), np.linalg.norm(limbs[6] - limbs[9])
+    trunk = np.linalg.norm(limbs[[0, 3]].mean(0) - limbs[[6, 9]].mean(0))
+    seen = detection.score[_LIMBS].min()
+    return bool(seen < _WELL_SEEN or max(_HIPS_TO_SHOULDERS * hips, shoulders) < _SIDEWAYS * trunk)
+
+
+def _painted_over(rgb: np.ndarray, people: list[Candidate]) -> np.ndarray:
+    """The picture with people in one grey: trunk, limbs and head as wide as they are, and a little more."""
+    import cv2
+
+    picture = rgb.copy()
+    grey = tuple(int(v) for v in rgb[::8, ::8].reshape(-1, 3).mean(0))
+    for one in people:
+        points = np.round(one.limbs).astype(np.int32)
+        thick = max(1, round(0.10 * one.size))
+        cv2.fillPoly(picture, [cv2.convexHull(points[[0, 3, 6, 9]])], grey)
+        for a, b in _BONES:
+            cv2.line(picture, points[a].tolist(), points[b].tolist(), grey, thick)
+        neck, hips = one.limbs[[6, 9]].mean(0), one.limbs[[0, 3]].mean(0)
+        head = neck + 0.45 * (neck - hips)
+        cv2.circle(picture, np.round(head).astype(int).tolist(), round(0.09 * one.size), grey, -1)
+    return picture
+
+
+def _inside(region: Region, candidate: Candidate) -> bool:
+    """Whether a found region is around somebody who is known already."""
+    hips = candidate.limbs[[0, 3]].mean(0)
+    return bool(np.hypot(region.x - hips[0], region.y - hips[1]) < 0.15 * candidate.size)
+
+
+def _square(middle: np.ndarray, side: float, width: int, height: int) -> tuple[int, int, int]:
+    """Square (left, top, side) px around a place, inside the picture as far as it goes."""
+    size = int(min(side, width, height))
+    left, top = (
+        int(np.clip(at - size / 2, 0, limit - size)) for at, limit in zip(middle, (width, height), strict=True)
+    )
+    return left, top, size

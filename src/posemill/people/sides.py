@@ -1,0 +1,159 @@
+"""Legs, or arms, that a detector took for each other, told by how limbs move and how well each is seen.
+
+Seen from the side, detectors exchange the legs for some frames at a time, mostly while one passes the other. In each
+frame they are right or exchanged; a hidden Markov model over two frames in a row says how likely which is. Its evidence
+is the acceleration that a way of naming the limbs needs, against what is usual in the clip itself (Student t, since
+detectors have outliers), and the jump of each limb's score: the far leg is seen worse, and its score stays with it.
+Where neither is likely the keypoints stay as they are, and sigma grows by how far they may be off.
+
+References
+----------
+Rabiner, "A tutorial on hidden Markov models", Proceedings of the IEEE 1989, for the forward-backward recursion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemill.arrays import Flags, PerJoint, Points2, Times
+from posemill.skeleton import joint_set
+
+__all__ = ["LIMB_PAIRS", "Sides", "mend_sides"]
+
+LIMB_PAIRS: dict[str, tuple[str, ...]] = {
+    "legs": ("knee", "ankle", "heel", "big_toe"),
+    "arms": ("elbow", "wrist"),
+}
+"""Joints that are exchanged together; hips and shoulders stay."""
+# Frames further apart say nothing of each other.
+_SPAN_S = 0.1
+# Changes to exchanged and back, per second.
+_ENTER, _LEAVE = 0.2, 20.0
+# Degrees of freedom of accelerations; what a limb's joints say counts as this many independent ones.
+_NU, _INDEPENDENT = 1.5, 1.2
+# Least usual acceleration, statures per second squared; usual jump of a score.
+_LEAST, _SCORE_JUMP = 3.0, 0.15
+_SURE, _POSSIBLE = 0.85, 0.1
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Keypoints, scores, sigmas and valid flags with sides mended.
+
+    Attributes
+    ----------
+    keypoints, score, sigma, valid
+        (T, J, 2) px, (T, J), (T, J) px, (T, J).
+    exchanged, doubtful
+        By pair of limbs: (T,) frames whose limbs were exchanged, and frames whose sigma grew.
+    """
+
+    keypoints: Points2
+    score: PerJoint
+    sigma: PerJoint
+    valid: Flags
+    exchanged: dict[str, np.ndarray]
+    doubtful: dict[str, np.ndarray]
+
+
+def mend_sides(
+    keypoints: Points2, score: PerJoint, sigma: PerJoint, valid: Flags, time: Times, size_px: np.ndarray, joints: str
+) -> Sides:
+    """Exchange back the legs and arms that were taken for each other.
+
+    Parameters
+    ----------
+    keypoints, score, sigma, valid
+        (T, J, 2) px, (T, J), (T, J) px, (T, J).
+    time
+        (T,) s.
+    size_px
+        (T,) stature in px.
+    joints
+        Name of the joint set.
+    """
+    names = joint_set(joints)
+    arrays = [np.array(a, copy=True) for a in (keypoints, score, sigma, valid)]
+    exchanged, doubtful = {}, {}
+    for limbs, kinds in LIMB_PAIRS.items():
+        known = [k for k in kinds if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
+        if len(known) < 2 or len(time) < 5:
+            continue
+        left, right = (names.indices(tuple(f"{side}_{k}" for k in known)) for side in ("left", "right"))
+        points = np.where(valid[..., None], keypoints, np.nan) / size_px[:, None, None]
+        likely = _exchanged(points[:, left], points[:, right], score[:, left], score[:, right], time)
+        swap = likely > _SURE
+        for values in arrays:
+            values[np.ix_(swap, left)], values[np.ix_(swap, right)] = (
+                values[np.ix_(swap, right)].copy(),
+                values[np.ix_(swap, left)].copy(),
+            )
+        wrong = np.where(swap, 1 - likely, likely)
+        unsure = wrong > _POSSIBLE
+        apart = np.linalg.norm(keypoints[:, left] - keypoints[:, right], axis=-1)
+        # Half of the square of the distance on each axis, as often as the sides are wrong.
+        grown = np.where(unsure[:, None], np.sqrt(wrong[:, None] / 2) * np.nan_to_num(apart), 0.0)
+        for side in (left, right):
+            arrays[2][:, side] = np.hypot(arrays[2][:, side], grown)
+        exchanged[limbs], doubtful[limbs] = swap, unsure
+    return Sides(arrays[0], arrays[1], arrays[2], arrays[3], exchanged, doubtful)
+
+
+def _exchanged(
+    left: np.ndarray, right: np.ndarray, left_score: np.ndarray, right_score: np.ndarray, time: Times
+) -> np.ndarray:
+    """Probability (T,) that limbs (T, K, 2), in statures, are exchanged."""
+    sides = np.stack([np.concatenate([left, right], 1), np.concatenate([right, left], 1)])
+    scores = np.stack([np.concatenate([left_score, right_score], 1), np.concatenate([right_score, left_score], 1)])
+    count = len(time)
+    step = np.diff(time)
+    near = step <= _SPAN_S
+    evidence = np.zeros((count, 2, 2, 2))
+    # Accelerations of three frames, by how each is named; what is usual is told by the names as they are.
+    first, second = step[:-1, None, None], step[1:, None, None]
+    plain = _acceleration(sides[0, :-2], sides[0, 1:-1], sides[0, 2:], first, second)
+    usual = np.maximum(np.nanmedian(plain, axis=0) if np.isfinite(plain).any() else _LEAST, _LEAST)
+    both = (near[:-1] & near[1:])[:, None]
+    for a, b, c in np.ndindex(2, 2, 2):
+        change = _acceleration(sides[a, :-2], sides[b, 1:-1], sides[c, 2:], first, second)
+        ratio = np.where(np.isfinite(change) & both, change / usual, 0.0)
+        evidence[2:, a, b, c] = -(_NU + 2) / 2 * np.log1p(ratio**2 / _NU).mean(1) * _INDEPENDENT * 2
+    for b, c in np.ndindex(2, 2):
+        jump = np.abs(scores[c, 1:] - scores[b, :-1])
+        evidence[1:, :, b, c] -= (np.where(near[:, None], jump, 0.0).mean(1) * 2 / _SCORE_JUMP)[:, None]
+    return _forward_backward(evidence, step)
+
+
+def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Length of the accelerations (N, K) of three frames (N, K, 2)."""
+    change = ((c - b) / second - (b - a) / first) / ((first + second) / 2)
+    return np.linalg.norm(change, axis=-1)
+
+
+def _forward_backward(evidence: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row."""
+    count = len(evidence)
+    rate = _ENTER + _LEAVE
+    share = _ENTER / rate
+    mixed = 1 - np.exp(-rate * step)
+    # (T - 1, from, to)
+    change = np.empty((count - 1, 2, 2))
+    change[:, 0, 1], change[:, 1, 0] = mixed * share, mixed * (1 - share)
+    change[:, 0, 0], change[:, 1, 1] = 1 - change[:, 0, 1], 1 - change[:, 1, 0]
+    start = np.array([1 - share, share])
+    weight = np.exp(evidence - evidence.max(axis=(1, 2, 3), keepdims=True))
+    forward = np.empty((count, 2, 2))
+    forward[1] = start[:, None] * change[0] * weight[1, 0]
+    forward[1] /= forward[1].sum()
+    for t in range(2, count):
+        forward[t] = (forward[t - 1][:, :, None] * weight[t]).sum(0) * change[t - 1]
+        forward[t] /= forward[t].sum()
+    backward = np.ones((count, 2, 2))
+    for t in range(count - 1, 1, -1):
+        backward[t - 1] = (weight[t] * change[t - 1][None] * backward[t][None]).sum(2)
+        backward[t - 1] /= backward[t - 1].sum()
+    pairs = forward[1:] * backward[1:]
+    pairs /= pairs.sum((1, 2), keepdims=True)
+    return np.concatenate([pairs[:1, 1].sum(1), pairs[:, :, 1].sum(1)])
