@@ -104,6 +104,10 @@ def solve(
     noise_px
         Of a sight.
     """
+    # A corner's errors last as long as it is followed, so all its sights are worth one, and that one is shared with its
+    # neighbours. So much more does what is known of the focal length weigh, and so much less certain is what comes out.
+    shared = max(1.0, _SHARED * len(sights.xy) / max(len(start.directions), 1))
+    focal = focal[0], focal[1] / np.sqrt(shared)
     at, damping = start, 1e-4
     cost = _cost(at, sights, time, focal, zooms, noise_px)
     system = None
@@ -124,10 +128,9 @@ def solve(
     error = residuals(at, sights)[0]
     covariance = _normal(at, sights, time, focal, zooms, noise_px).covariance()
     cameras = len(at.R)
-    # What the sights miss by is the noise; below what is assumed of it nothing is claimed. A corner's errors last as
-    # long as it is followed, so all its sights are worth one, and that one is shared with its neighbours.
+    # What the sights miss by is the noise; below what is assumed of it nothing is claimed.
     excess = max(1.0, float(np.median((error**2).sum(-1))) / (1.386 * noise_px**2))
-    excess *= _SHARED * len(error) / max(len(at.directions), 1)
+    excess *= shared
     sigma = _rotation_sigma(at.R, covariance[: 3 * cameras, : 3 * cameras] * excess)
     rest = covariance[3 * cameras :, 3 * cameras :] * excess
     focal_sigma = float(np.sqrt(np.diagonal(rest).mean()))
