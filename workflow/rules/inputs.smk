@@ -165,7 +165,11 @@ def gather_fingerprint(wildcards):
         clips={
             c.clip: lens(c)
             | ({"subject_box": c.subject_box} if c.subject_box else {})
-            | ({"camera_path": path} if (path := camera_path(c, wildcards.detector)) else {})
+            | (
+                {"camera_path": path}
+                if (path := camera_path(c, wildcards.detector))
+                else {}
+            )
             for c in rows(wildcards)
         },
     )

@@ -163,7 +163,7 @@ class _Normal(NamedTuple):
     right_corners: np.ndarray
     tangents: np.ndarray
     zooms: bool
-    count: int
+    size: int
 
     def step(self, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         reduced, inverse = self._reduced(damping)
@@ -171,8 +171,8 @@ class _Normal(NamedTuple):
         unknown = -np.linalg.solve(reduced, self.right - self.between @ y)
         corners = -(y + inverse @ (self.between.T @ unknown))
         tangents = np.einsum("pij,pj->pi", self.tangents, corners.reshape(-1, 2))
-        focal = unknown[3 * self.count :]
-        return unknown[: 3 * self.count].reshape(-1, 3), np.broadcast_to(focal, self.count), tangents
+        focal = unknown[3 * self.size :]
+        return unknown[: 3 * self.size].reshape(-1, 3), np.broadcast_to(focal, self.size), tangents
 
     def _reduced(self, damping: float) -> tuple[np.ndarray, sparse.csr_matrix]:
         own = self.corners * (1 + damping * np.eye(2)) + 1e-9 * np.eye(2)
