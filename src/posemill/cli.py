@@ -134,6 +134,44 @@ def _clip_sheet(video: Path, detector: str, **said: Any) -> dict[str, Any]:
     return {**said, "kind": kind, **torch7.sheet(detector)}
 
 
+@app.command(name="camera")
+def pan(
+    video: Path,
+    detections: Path,
+    *,
+    output: Output,
+    calibration: Path | None = None,
+    camera: str | None = None,
+    focal_px: float | None = None,
+    fov_deg: float | None = None,
+    start_s: float | None = None,
+    stage: Stage = None,
+) -> None:
+    """Find how a camera panned, tilted and zoomed, from the background of one video.
+
+    Parameters
+    ----------
+    video
+        Video file.
+    detections
+        File that posemill detect wrote of it: the people are left out.
+    calibration, camera
+        Calibration file and the camera's name in it: the lens, if it does not zoom.
+    focal_px, fov_deg
+        Focal length, or horizontal field of view, where there is no calibration.
+    start_s
+        What detect was told.
+    """
+    from posemill.stages import camera as run
+
+    sheet: dict[str, Any] = {}
+    if stage is None:
+        calibrated = None if calibration is None else str(calibration)
+        lens = {"camera": camera, "calibration": calibrated, "focal_px": focal_px, "fov_deg": fov_deg}
+        sheet = {"lens": lens, "start_s": start_s}
+    run.run(video, detections, output, _request("camera", stage, "", None, sheet))
+
+
 @app.command
 def gather(
     detections: list[Path],
@@ -143,6 +181,7 @@ def gather(
     camera: str | None = None,
     focal_px: float | None = None,
     fov_deg: float | None = None,
+    camera_path: Path | None = None,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
@@ -156,6 +195,8 @@ def gather(
         Calibration file and the camera's name in it, for all these clips.
     focal_px, fov_deg
         Focal length, or horizontal field of view, where there is no calibration.
+    camera_path
+        Where a camera that moves was: a TUM trajectory, or JSON as posemill camera writes it.
     """
     from posemill.formats import artifact
     from posemill.stages import gather as run
@@ -164,6 +205,8 @@ def gather(
     if stage is None:
         calibrated = None if calibration is None else str(calibration)
         given = {"camera": camera, "calibration": calibrated, "focal_px": focal_px, "fov_deg": fov_deg}
+        if camera_path is not None:
+            given["camera_path"] = str(camera_path)
         sheet = {"clips": {clip: given for path in detections for clip in artifact.read(path, "detections2d").clips}}
     run.run(detections, output, _request("gather", stage, "", option, sheet))
 

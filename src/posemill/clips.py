@@ -48,7 +48,10 @@ COLUMNS = (
     "pose3d",
     "truth",
     "subject_box",
+    "camera_path",
+    "camera_moves",
 )
+_MOVES = ("no", "pan")
 _RANGES = {
     "height_m": (0.3, 2.6),
     "fps": (0.1, 2000.0),
@@ -79,11 +82,14 @@ class Clip:
     pose3d: Path | None = None
     truth: Path | None = None
     subject_box: str | None = None
+    camera_path: Path | None = None
+    pans: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that the row names."""
-        return tuple(p for p in (self.video, self.calibration, self.skeleton, self.pose3d, self.truth) if p is not None)
+        named = (self.video, self.calibration, self.skeleton, self.pose3d, self.truth, self.camera_path)
+        return tuple(p for p in named if p is not None)
 
 
 @dataclass
@@ -130,12 +136,12 @@ class Clips:
         """Clip to the first clip of the same camera, of clips that share one with another clip.
 
         The same calibration file and camera name in the sheet, or, without a calibration, the same folder of videos and
-        camera name.
+        camera name. A camera that moves is another one in each clip.
         """
         first: dict[tuple[object, ...], str] = {}
         shared: dict[str, str] = {}
         for clip in self.of(subject):
-            if clip.calibration or clip.camera:
+            if (clip.calibration or clip.camera) and not clip.pans and clip.camera_path is None:
                 key = (clip.calibration, None if clip.calibration else clip.video.parent, clip.camera)
                 shared[clip.clip] = first.setdefault(key, clip.clip)
         count = Counter(shared.values())
@@ -212,7 +218,7 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
                 problems.append(f"{name}: expected a number from {low:g} to {high:g}, got {cells[name]!r}")
     paths = {
         name: Path(os.path.normpath(folder / cells[name]))
-        for name in ("video", "calibration", "skeleton", "pose3d", "truth")
+        for name in ("video", "calibration", "skeleton", "pose3d", "truth", "camera_path")
         if name in cells
     }
     for name, path in paths.items():
@@ -229,6 +235,13 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
     kind = cells.get("kind") or _kind(video)
     if kind not in ("video", "stills"):
         problems.append(f"kind: expected video or stills, got {kind!r}")
+    moves = cells.get("camera_moves", "no")
+    if moves not in _MOVES:
+        problems.append(f"camera_moves: expected {' or '.join(_MOVES)}, got {moves!r}")
+    if moves == "pan" and "camera_path" in paths:
+        problems.append("camera_moves: expected pan, or a file in camera_path, got both")
+    if kind == "stills" and (moves == "pan" or "camera_path" in paths):
+        problems.append("camera_path, camera_moves: expected a video, got stills")
     clip = Clip(
         **ids,
         video=video,
@@ -239,6 +252,8 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
         pose3d=paths.get("pose3d"),
         truth=paths.get("truth"),
         subject_box=cells.get("subject_box"),
+        camera_path=paths.get("camera_path"),
+        pans=moves == "pan",
         **numbers,
     )
     return clip, problems

@@ -37,6 +37,7 @@ class _Stage:
 
 STAGES: dict[str, _Stage] = {
     "detect": _Stage("detectors", libraries=("numpy", "av")),
+    "camera": _Stage(libraries=("numpy", "scipy", "av", "opencv-contrib-python")),
     "gather": _Stage(options=GatherOptions, libraries=("numpy", "scipy")),
     "lift": _Stage("lifters"),
     "skeleton": _Stage(options=SkeletonOptions, libraries=("numpy", "scipy")),

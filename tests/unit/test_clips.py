@@ -162,3 +162,23 @@ def test_a_cameras_height_is_the_clips_and_a_skeleton_the_subjects(tmp_path):
     assert "skeleton: expected a file, got nothing at" in found.problems[1]
     found = find_clips(sheet(tmp_path, head + "S1|a|v.mp4||bones.h5\nS1|b|v.mp4||more.h5\n"), None)
     assert "subject S1: skeleton: expected one value" in found.problems[0]
+
+
+def test_a_camera_that_moves_is_said_in_one_way_and_is_its_clips_own(tmp_path):
+    for name in ("v.mp4", "i.png", "path.txt", "rig.toml"):
+        (tmp_path / name).touch()
+    head = "subject|clip|video|calibration|camera|camera_path|camera_moves\n"
+    rows = ["a|v.mp4|rig.toml|left||", "b|v.mp4|rig.toml|left||pan", "c|v.mp4|rig.toml|left|path.txt|"]
+    found = find_clips(sheet(tmp_path, head + "".join(f"S1|{row}\n" for row in rows)), None)
+    assert found.problems == [] and found.cameras("S1") == {}
+    assert [clip.pans for clip in found.of("S1")] == [False, True, False]
+    assert found.clips["S1", "c"].files[-1] == tmp_path / "path.txt"
+    rows = ["a|v.mp4|||path.txt|pan", "b|i.png||||pan", "c|v.mp4||||dolly", "d|v.mp4|||gone.txt|"]
+    found = find_clips(sheet(tmp_path, head + "".join(f"S1|{row}\n" for row in rows)), None)
+    said = [
+        "camera_moves: expected pan, or a file in camera_path, got both",
+        "camera_path, camera_moves: expected a video, got stills",
+        "camera_moves: expected no or pan, got 'dolly'",
+        "camera_path: expected a file, got nothing at",
+    ]
+    assert all(what in problem for what, problem in zip(said, found.problems, strict=True))

@@ -54,6 +54,17 @@ def test_forty_clips_of_which_five_are_damaged(fresh):
     assert again.returncode != 0 and "rule detect" not in again.stdout + again.stderr
 
 
+def test_a_pan_before_a_bare_wall_fails_alone(fresh):
+    for name in "ab":
+        write_video(fresh.folder / "films" / f"{name}.mp4", 100)
+    fresh.write_sheet(["S1|a|films/a.mp4|1.75|pan", "S1|b|films/b.mp4|1.75|no"], more="|camera_moves")
+    ran, text = fresh.snakemake(check=False)
+    assert ran["camera"] == 1 and "1 of 2 clips failed" in text, text
+    poses = artifact.read(fresh.folder / POSES)
+    assert poses.clips["b"].status == "ok"
+    assert poses.clips["a"].reason.startswith("camera_moves: expected a background with 12 or more corners")
+
+
 def test_names_with_spaces_quotes_semicolons_and_dots_do_no_harm(fresh):
     names = ["my walk", "it's", 'say "hi"', "a;touch OOPS;b", "$(touch OOPS)", "x&y|z"]
     folder = fresh.folder / "videos" / "S 2"

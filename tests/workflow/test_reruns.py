@@ -89,6 +89,15 @@ def import_poses(p):
     p.write_sheet(["S1|a|films/a.mp4|1.75|other.trc", "S1|b|films/b.mp4|1.75"], more="|pose3d")
 
 
+def name_a_camera_path(p):
+    (p.folder / "path.txt").touch()
+    p.write_sheet(["S1|a|films/a.mp4|1.75|path.txt", "S1|b|films/b.mp4|1.75"], more="|camera_path")
+
+
+def say_that_one_pans(p):
+    p.write_sheet(["S1|a|films/a.mp4|1.75|pan", "S1|b|films/b.mp4|1.75|no"], more="|camera_moves")
+
+
 def change_filter(p):
     p.configure("export: []", "export: []\ngather: {max_gap_s: 0.1}")
 
@@ -146,6 +155,8 @@ def switch_containers_on(p):
         (change_camera_height, SKELETON_ON),
         (pin_the_skeleton, PLACE_ON),
         (import_poses, LIFT_ON),
+        (name_a_camera_path, GATHER_ON),
+        (say_that_one_pans, {"camera": 1, **GATHER_ON}),
         (change_filter, GATHER_ON),
         (add_clip, {"detect": 1, **GATHER_ON}),
         (replace_video_with_older, {"detect": 1, **GATHER_ON}),

@@ -126,17 +126,50 @@ def calibrations(wildcards):
     return sorted({str(c.calibration) for c in rows(wildcards) if c.calibration})
 
 
+def camera_path(clip, detector):
+    """The path of a clip's camera that moves: a file of the sheet, or what rule camera finds; None if it stands."""
+    if clip.pans:
+        return f"{RESULTS}/{clip.subject}/camera/{detector}/{clip.clip}.json"
+    return str(clip.camera_path) if clip.camera_path else None
+
+
+def camera_paths(wildcards):
+    found = {camera_path(c, wildcards.detector) for c in rows(wildcards)}
+    return sorted(found - {None})
+
+
+def lens(clip):
+    """What the sheet says of a clip's lens."""
+    return {
+        "camera": clip.camera,
+        "calibration": str(clip.calibration) if clip.calibration else None,
+        "focal_px": clip.focal_px,
+        "fov_deg": clip.fov_deg,
+    }
+
+
+def camera_fingerprint(wildcards):
+    clip = row(wildcards)
+    start = {"start_s": clip.start_s} if clip.start_s else {}
+    return fingerprint("camera", lens=lens(clip), content=CONTENT(clip.video), **start)
+
+
+def calibration_of(wildcards):
+    clip = row(wildcards)
+    return [str(clip.calibration)] if clip.calibration else []
+
+
 def gather_fingerprint(wildcards):
     return fingerprint(
         "gather",
         clips={
-            c.clip: {
-                "camera": c.camera,
-                "calibration": str(c.calibration) if c.calibration else None,
-                "focal_px": c.focal_px,
-                "fov_deg": c.fov_deg,
-                **({"subject_box": c.subject_box} if c.subject_box else {}),
-            }
+            c.clip: lens(c)
+            | ({"subject_box": c.subject_box} if c.subject_box else {})
+            | (
+                {"camera_path": path}
+                if (path := camera_path(c, wildcards.detector))
+                else {}
+            )
             for c in rows(wildcards)
         },
     )

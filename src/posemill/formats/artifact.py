@@ -10,7 +10,9 @@ number is read from it. Then::
     /joint, /space, ...   dimension scales with labels
     /{clip}               attrs: status, reason, fps, temporal, image_width, image_height
     /{clip}/time          (T,) seconds, the dimension scale that every dataset below it shares
-    /{clip}/camera        K, dist, and R, t where the camera's place is known
+    /{clip}/camera        K, dist, and R, t where the camera's place is known; of a camera that moves this is the
+                          reference camera, and frame_K, frame_dist, frame_turn, frame_offset, frame_known say how
+                          each frame's camera stands to it (posemill.camera_motion)
     /{clip}/{track}       the datasets of ``posemill.formats.schema``, attrs: dims, units, frame on each
 
 No time stamps, no absolute paths, no random ids: the same work gives the same bytes. Opens in plain h5py and with

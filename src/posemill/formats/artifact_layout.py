@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from posemill.camera import Camera
+from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact_model import Artifact, Clip, Track, coordinates
 from posemill.formats.schema import Field, Schema
@@ -79,6 +80,8 @@ def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str,
         _write_field(group, spec, clip.arrays[spec.name], scales, _frame(spec, frame))
     if clip.camera is not None:
         _write_camera(group.create_group("camera"), clip.camera, scales)
+        if clip.motion is not None:
+            _write_motion(group["camera"], clip.motion, scales)
     for track_id in sorted(clip.tracks):
         track = clip.tracks[track_id]
         sub = group.create_group(track_id)
@@ -108,6 +111,21 @@ def _write_camera(group: h5py.Group, camera: Camera, scales: dict[str, h5py.Data
         value = getattr(camera, spec.name)
         if value is not None:
             _write_field(group, spec, value, scales, spec.frame)
+
+
+_MOTION = (
+    Field("frame_K", ("time", "row", "column"), "px", "image", "float64"),
+    Field("frame_turn", ("time", "row", "column"), "1", "camera", "float64"),
+    Field("frame_offset", ("time", "space"), "m", "camera", "float64"),
+    Field("frame_known", ("time",), "1", "none", "bool"),
+    Field("frame_dist", ("coefficient",), "1", "image", "float64"),
+)
+
+
+def _write_motion(group: Any, motion: CameraMotion, scales: dict[str, h5py.Dataset]) -> None:
+    group.attrs["motion"] = "X_cam = frame_turn X_frame + frame_offset; the camera above is the clip's reference camera"
+    for spec in _MOTION:
+        _write_field(group, spec, getattr(motion, spec.name.removeprefix("frame_")), scales, spec.frame)
 
 
 def read_tree(f: Any, schema: Schema, where: object) -> Artifact:
@@ -149,6 +167,8 @@ def _read_clip(group: Any) -> Clip:
     for key, item in group.items():
         if key == "camera":
             clip.camera = _read_camera(item)
+            if "motion" in item.attrs:
+                clip.motion = CameraMotion(**{s.name.removeprefix("frame_"): item[s.name][()] for s in _MOTION})
         elif key == "time":
             clip.time = item[()]
         elif isinstance(item, h5py.Group):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from posemill.camera import Camera
+from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.schema import COORDINATES, SCHEMAS, Field, Schema
 from posemill.skeleton import joint_set
@@ -40,7 +41,8 @@ class Track:
 class Clip:
     """One video of one camera. ``status`` is ``ok``, or ``failed`` with a one-line ``reason`` and no tracks.
 
-    ``time`` is (T,) seconds from the first frame, from the source's stamps. ``image_size`` is (width, height).
+    ``time`` is (T,) seconds from the first frame, from the source's stamps. ``image_size`` is (width, height). Of a
+    camera that moves, ``camera`` is the reference camera, and ``motion`` says how each frame's stands to it.
     """
 
     status: str = "ok"
@@ -53,6 +55,7 @@ class Clip:
     tracks: dict[str, Track] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     attrs: dict[str, Any] = field(default_factory=dict)
+    motion: CameraMotion | None = None
 
     def failed(self, reason: str) -> Clip:
         """Return this clip as failed: its description kept, its numbers dropped, the reason said."""
@@ -104,6 +107,9 @@ def _check_clip(clip: Clip, schema: Schema, sizes: dict[str, int], place: str) -
         raise ArtifactError(expected("image size", "positive width and height", clip.image_size, where=place))
     if schema.camera and clip.camera is None:
         raise ArtifactError(f"{place}: expected a camera, got none")
+    if clip.motion is not None and (clip.camera is None or len(clip.motion.known) != len(time)):
+        got = f"{len(clip.motion.known)} poses"
+        raise ArtifactError(expected("motion of the camera", f"{len(time)} poses and a camera", got, where=place))
     for name in schema.clip_attrs:
         if name not in clip.attrs:
             raise ArtifactError(expected("attributes", name, sorted(clip.attrs), where=place))

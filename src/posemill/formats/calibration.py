@@ -40,7 +40,7 @@ from posemill.formats.atomic import write_text
 from posemill.formats.qualisys import read_qualisys
 from posemill.geometry import rotation_between
 
-__all__ = ["read_calibration", "write_calibration"]
+__all__ = ["UP_AXES", "read_calibration", "write_calibration"]
 
 
 def read_calibration(path: Path, camera: str | None = None) -> Camera:
@@ -222,20 +222,21 @@ def _from_anipose(entry: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Camera:
         raise InputError(expected("metadata", "both unit_m and up, or neither", "one of them"))
     if unit is None or camera.R is None or camera.t is None:
         return replace(camera, R=None, t=None)
-    if up not in _UP:
-        raise InputError(expected("metadata up", " ".join(_UP), up))
+    if up not in UP_AXES:
+        raise InputError(expected("metadata up", " ".join(UP_AXES), up))
     if not float(unit) > 0:
         raise InputError(expected("metadata unit_m", "metres per unit, above 0", unit))
     # From the world with z up to the file's.
-    turn = rotation_between(np.array([0.0, 0.0, 1.0]), _UP[up])
+    turn = rotation_between(np.array([0.0, 0.0, 1.0]), UP_AXES[up])
     return replace(camera, R=camera.R @ turn, t=camera.t * float(unit))
 
 
-_UP = {
+UP_AXES = {
     sign + name: (1.0 - 2.0 * bool(sign)) * axis
     for sign in ("", "-")
     for name, axis in zip("xyz", np.eye(3), strict=True)
 }
+"""The axes of a world that may point up, by name."""
 
 
 def _size(width: Any, height: Any) -> tuple[int, int]:

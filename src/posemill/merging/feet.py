@@ -17,10 +17,10 @@ from posemill.placement.skeleton_scale import stature
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["SeenFeet", "lock_feet", "soles_of"]
+__all__ = ["ANKLES", "SeenFeet", "lock_feet", "soles_of"]
 
 _SET = JOINT_SETS["h36m17"]
-_HIPS, _KNEES, _ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
+_HIPS, _KNEES, ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
 # Heights over the floor in shares of stature. The ankle's joint centre is at 0.039 by Drillis and Contini, the joint
 # that detectors and motion capture call ankle a little higher.
 _ANKLE, _SOLE, _LOWEST = 0.05, 0.015, 0.039
@@ -48,6 +48,8 @@ class SeenFeet:
     soles
         (T, 2, 2, 3) m: heel and big toe of the left and the right foot, relative to the ankle, camera axes; NaN where
         the lifter does not know them.
+    centres
+        (T, 3) m, world: from where each frame was taken; None: from the camera's centre.
     """
 
     keypoints: Points2
@@ -55,6 +57,7 @@ class SeenFeet:
     valid: Flags
     joints_of: str
     soles: np.ndarray
+    centres: Vector3 | None = None
 
 
 def soles_of(time: Times, joints: Points3, joints_of: str, options: MergeOptions | None) -> np.ndarray:
@@ -116,7 +119,7 @@ def lock_feet(
         (T, 17, 3) m with the same bone lengths, and (T, 2) flags of the left and the right foot.
     """
     states = _states(time, joints, camera, seen, options)
-    known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *_ANKLES]]).all((-1, -2))
+    known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *ANKLES]]).all((-1, -2))
     states[~known] = SWING
     contact = states != SWING
     if not options.lock_feet or not contact.any():
@@ -129,7 +132,7 @@ def lock_feet(
 
 def _states(time: Times, joints: Points3, camera: Camera, seen: SeenFeet | None, options: MergeOptions) -> np.ndarray:
     in_camera = camera.world_to_camera(joints)
-    ankles = in_camera[:, _ANKLES]
+    ankles = in_camera[:, ANKLES]
     pose = _with_soles(in_camera, seen)
     projected = camera.project(pose)
     flags = np.isfinite(projected).all(-1)
@@ -141,7 +144,7 @@ def _states(time: Times, joints: Points3, camera: Camera, seen: SeenFeet | None,
         )
         speeds = image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth)
         evidence.append((speeds, options.contact_rest_m_s))
-    return foot_states(time, tuple(evidence), joints[:, _ANKLES, 2], options)
+    return foot_states(time, tuple(evidence), joints[:, ANKLES, 2], options)
 
 
 def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
@@ -152,7 +155,7 @@ def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
     if seen is not None:
         for foot, side in enumerate(("left", "right")):
             for part, name in enumerate(("heel", "big_toe")):
-                out[:, names.index(f"{side}_{name}")] = joints[:, _ANKLES[foot]] + seen.soles[:, foot, part]
+                out[:, names.index(f"{side}_{name}")] = joints[:, ANKLES[foot]] + seen.soles[:, foot, part]
     return out
 
 
@@ -179,11 +182,14 @@ def _locked(
     """Joints of the frames ``run``, corrected."""
     assert camera.R is not None
     world = joints[run]
-    hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, _ANKLES]
+    hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, ANKLES]
     height = float(stature(lengths_m))
     bones = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
     leg = np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1))
     soles, rays, ray_sigma = _seen_of(world, camera, seen, run)
+    centres = np.broadcast_to(camera.centre, world[:, 0].shape)
+    if seen is not None and seen.centres is not None:
+        centres = seen.centres[run]
     evidence = Evidence(
         time[run],
         world[:, 0],
@@ -191,10 +197,10 @@ def _locked(
         ankles,
         states[run],
         soles,
-        _sight(world[:, 0], camera),
-        _sight(ankles, camera),
+        _sight(world[:, 0], camera, centres),
+        _sight(ankles, camera, centres[:, None]),
         _PASSING * root_sigma[run],
-        np.maximum(joint_sigma[run][:, _ANKLES], _LEAST_SIGMA_M),
+        np.maximum(joint_sigma[run][:, ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,
         leg,
@@ -205,14 +211,14 @@ def _locked(
     floor = options.use_floor and _on_floor(ankles[..., 2] - _ANKLE * height, states[run])
     found = plant(evidence, root=options.correct_root, floor=floor)
     out = world + found.root[:, None]
-    target = out[:, _ANKLES] + found.ankles
+    target = out[:, ANKLES] + found.ankles
     if floor:
         target[..., 2] = np.maximum(target[..., 2], _LOWEST * height)
     way = target - out[:, _HIPS]
     far = np.linalg.norm(way, axis=-1)
     target = out[:, _HIPS] + way * np.minimum(1.0, leg / np.maximum(far, 1e-9))[..., None]
     forward = np.broadcast_to(forward_of(out, "hip")[:, None], target.shape)
-    out[:, _KNEES], out[:, _ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, _ANKLES], target, forward)
+    out[:, _KNEES], out[:, ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, ANKLES], target, forward)
     return out
 
 
@@ -226,7 +232,7 @@ def _seen_of(
     if seen is None:
         return np.full((frames, 2, 2, 3), np.nan), rays, sigma
     names = joint_set(seen.joints_of)
-    depth = camera.world_to_camera(world[:, _ANKLES])[..., 2]
+    depth = camera.world_to_camera(world[:, ANKLES])[..., 2]
     for foot, side in enumerate(("left", "right")):
         if f"{side}_ankle" not in names.joints:
             continue
@@ -238,10 +244,10 @@ def _seen_of(
     return seen.soles[run] @ camera.R, rays, sigma
 
 
-def _sight(points: Vector3, camera: Camera) -> np.ndarray:
-    """Camera axes turned to look at points (..., 3): columns (..., 3, 3) in the world, the third along the sight."""
+def _sight(points: Vector3, camera: Camera, centres: Vector3) -> np.ndarray:
+    """Camera axes turned to look from centres at points (..., 3): columns (..., 3, 3) in the world."""
     assert camera.R is not None
-    line = (points - camera.centre) @ camera.R.T
+    line = (points - centres) @ camera.R.T
     return camera.R.T @ rotation_between(np.array([0.0, 0, 1]), line)
 
 

@@ -15,6 +15,7 @@ from posemill.camera import Camera
 from posemill.merging.feet import SeenFeet, lock_feet
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
+from posemill.merging.parallax import standing_still
 from posemill.merging.steady import path_sigma, smooth_motion
 from posemill.skeleton import normalise_pose
 
@@ -68,6 +69,7 @@ def merge(
     temporal: bool,
     options: MergeOptions,
     seen: SeenFeet | None = None,
+    offset: Vector3 | None = None,
     shared_sigma: float = 0.0,
 ) -> Merged:
     """Merge one person of one clip.
@@ -89,6 +91,8 @@ def merge(
         False: stills; nothing is smoothed or locked, and contacts are unknown.
     seen
         The feet in the image; None: they are judged by the placed pose alone.
+    offset
+        (T, 3) m, where in the camera's frame each frame was taken from; None: all at its centre.
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
@@ -97,7 +101,7 @@ def merge(
     if options.joint_limits:
         pose = bend_forwards(pose)
     sigma = joint_sigma * scale
-    path = path_sigma(root_camera, root_sigma, shared_sigma)
+    path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
         pose = normalise_pose(smooth_motion(time, pose, spread, options), lengths_m)
@@ -114,7 +118,10 @@ def merge(
         joints = camera.camera_to_world(joints_camera)
         spread = axis_sigma(spread, camera.R.T)
         if temporal and len(time) > 1:
-            joints, contact = lock_feet(time, joints, sigma, path, lengths_m, camera, seen, options)
+            still, feet = camera, seen
+            if offset is not None and seen is not None:
+                still, feet = standing_still(seen, camera, offset, joints_camera)
+            joints, contact = lock_feet(time, joints, sigma, path, lengths_m, still, feet, options)
             joints_camera = camera.world_to_camera(joints)
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)

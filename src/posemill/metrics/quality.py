@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from posemill.anthropometry import SEGMENTS
-from posemill.arrays import PerJoint, Points3, Times
+from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.metrics.body import bone_length_deviation, symmetry_deviation
 from posemill.metrics.feet import floor_piercing, joint_foot_sliding, pair_contacts
@@ -44,6 +44,7 @@ def measure(
     temporal: bool = True,
     frame_s: float | None = None,
     low_score: float = 0.5,
+    offset: Vector3 | None = None,
 ) -> dict[str, float | None]:
     """Measure one person in one clip.
 
@@ -68,6 +69,9 @@ def measure(
         How long the last frame lasts; default: as long as the median frame.
     low_score
         Scores below count as low.
+    offset
+        (T, 3) m, where in the camera's frame each frame was taken from; None: all at its centre. How standing feet
+        slide is unknown before a camera that travels: the image does not say which feet stand.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def measure(
     stature_m = _stature_m(in_camera)
     moves = temporal and len(time) > 1
     out = dict.fromkeys(MEASURES, float("nan"))
-    out |= _image(in_camera, seen, camera, joints_of, stature_m, low_score)
+    in_view = in_camera if offset is None else in_camera - offset[:, None]
+    out |= _image(in_view, seen, camera, joints_of, stature_m, low_score)
     out["bone_length_percent"] = 100 * _largest(bone_length_deviation(joints)) if moves else float("nan")
     out["asymmetry_percent"] = 100 * _largest(np.array(list(symmetry_deviation(joints).values())))
     out["moved_mm"] = 1000 * _quantile(merged["moved"], 50)
@@ -91,10 +96,11 @@ def measure(
     if moves:
         root = np.asarray(merged["root"], dtype=np.float64)
         out |= _motion(time, joints, root)
-        m_per_px = in_camera[:, _ANKLES, 2] / camera.focal_px
-        contact = image_contacts(time, seen["keypoints"], m_per_px, joints_of=joints_of)
-        sliding = joint_foot_sliding(joints[:, _ANKLES], pair_contacts(contact), time_s=time)
-        out["foot_sliding_m_s"] = _mean(sliding)
+        if offset is None:
+            m_per_px = in_camera[:, _ANKLES, 2] / camera.focal_px
+            contact = image_contacts(time, seen["keypoints"], m_per_px, joints_of=joints_of)
+            sliding = joint_foot_sliding(joints[:, _ANKLES], pair_contacts(contact), time_s=time)
+            out["foot_sliding_m_s"] = _mean(sliding)
         out["longest_gap_s"] = longest_gap_s(time, np.isfinite(joints).all(-1).any(-1), frame_s=frame_s)
     return {name: float(value) if np.isfinite(value) else None for name, value in out.items()}
 

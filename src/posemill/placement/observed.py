@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2, Points3, Times
+from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
+from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints
 from posemill.placement.options import PlaceOptions
@@ -34,7 +35,7 @@ class Observed:
     Attributes
     ----------
     time, temporal, camera
-        (T,) seconds; False for stills; the camera that saw it.
+        (T,) seconds; False for stills; the camera that saw it, or the reference camera of one that moves.
     pose, sigma, valid
         (T, J, 3) as lifted, turned to the person's ray if the lifter is ray-blind, in its unit, camera axes; (T, J) one
         sigma for all axes; flags.
@@ -44,6 +45,8 @@ class Observed:
         (T, 17, 2) px, (T, 17) px and flags: the joints of h36m17 in the image.
     own_root
         The root that the lifter says itself, in its unit; None if it does not.
+    motion
+        Of a camera that moves.
     """
 
     time: Times
@@ -57,6 +60,7 @@ class Observed:
     keypoint_sigma_px: PerJoint
     seen: Flags
     own_root: OwnRoot | None = None
+    motion: CameraMotion | None = None
 
     def path(self, skeleton: Skeleton, options: PlaceOptions) -> Trajectory:
         """Find the root's path of a person of these bones."""
@@ -66,7 +70,13 @@ class Observed:
         if own is not None and own.free:
             alone = self._path(skeleton, options, None)
             own = put_in_place(own, alone.root, alone.sigma)
+        elif own is not None and self._offset is not None:
+            own = replace(own, root=own.root + self._offset)
         return self._path(skeleton, options, own)
+
+    @property
+    def _offset(self) -> Vector3 | None:
+        return self.motion.offset if self.motion is not None and self.motion.travels else None
 
     def _path(self, skeleton: Skeleton, options: PlaceOptions, own: OwnRoot | None) -> Trajectory:
         placed = slice(_PLACED_JOINTS)
@@ -79,6 +89,7 @@ class Observed:
             self.seen & self.valid[:, placed],
             self.camera,
             temporal=self.temporal,
+            offset=self._offset,
             scale_sigma=skeleton.scale_sigma,
             options=options,
             own=own,
@@ -168,6 +179,7 @@ def _one(
         sigma_px,
         valid,
         _own_root(lifted),
+        image_clip.motion,
     )
 
 

@@ -145,6 +145,9 @@ def _from_calibration(
             camera = one.camera
             if camera.R is None or camera.t is None or not one.temporal or camera.centre[2] <= 0:
                 continue
+            # What a travelling camera's place errs by is not the people's size.
+            if one.motion is not None and one.motion.travels:
+                continue
             key = (camera.K.tobytes(), camera.R.tobytes(), camera.t.tobytes())
             height_up[key] = float(camera.centre[2]), camera.R[:, 2]
             placed = one.on(one.path(skeleton, options), skeleton)

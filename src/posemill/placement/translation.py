@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,7 @@ def root_trajectory(
     camera: Camera,
     *,
     temporal: bool,
+    offset: Vector3 | None = None,
     scale_sigma: float,
     options: PlaceOptions,
     own: OwnRoot | None = None,
@@ -75,10 +76,12 @@ def root_trajectory(
         (T, 17, 2), (T, 17) px and flags: the same joints in the image.
     temporal
         False: stills; frames do not know of each other.
+    offset
+        (T, 3) m, where in the camera's frame each frame was taken from, if not at 0; the path is smoothed with it.
     scale_sigma
         Relative; moves the whole root. The camera's ``focal_sigma`` moves its depth.
     own
-        A root that is known apart from the keypoints, at the subject's scale and in its place.
+        A root that is known apart from the keypoints, at the subject's scale and in its place, with the offset.
     """
     frames = len(time)
     out = Trajectory(np.empty((frames, 3)), np.empty((frames, 3)), np.empty(frames, dtype=bool))
@@ -100,12 +103,15 @@ def root_trajectory(
             min_depth_m=options.min_depth_m,
             robust=options.robust,
         )
+        if offset is not None:
+            roots = replace(roots, root=roots.root + offset[part])
         if own is not None:
             roots = fuse(roots, own.part(part))
         if temporal and options.smoothing:
             roots = smooth_roots(time[part], roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
-        variance = np.diagonal(roots.covariance, axis1=1, axis2=2) + (roots.root * scale_sigma) ** 2
-        variance = variance + (roots.root * (0.0, 0.0, camera.focal_sigma)) ** 2
+        distance = roots.root if offset is None else roots.root - offset[part]
+        variance = np.diagonal(roots.covariance, axis1=1, axis2=2) + (distance * scale_sigma) ** 2
+        variance = variance + (distance * (0.0, 0.0, camera.focal_sigma)) ** 2
         out.root[start:stop], out.sigma[start:stop] = roots.root[core], np.sqrt(variance)[core]
         out.valid[start:stop] = roots.valid[core]
     return out

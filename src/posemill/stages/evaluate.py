@@ -164,6 +164,9 @@ def _compare(pair: Inputs, clip_id: str, chosen: Protocol, accept: tuple[str, ..
             )
         found = next(iter(clip.tracks.values())).arrays
         points = np.where(found["valid"][..., None], found["keypoints"], np.nan)
+        if clip.motion is not None and clip.camera is not None:
+            # Truths are in pixels of the video.
+            points = clip.motion.to_video(points, clip.camera)
         keypoints = (clip.time, points, pair.keypoints.joint_set)
         height_m = _height_m(pair.truth)
     own = pair.prediction.clips[clip_id]

@@ -8,22 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from posemill.camera import Camera
 from posemill.clips import parse_box
 from posemill.errors import ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
-from posemill.formats.calibration import read_calibration
+from posemill.formats.camera_path import CameraPath, read_camera_path
+from posemill.formats.lens import lens_of
 from posemill.people.cleaning import clean
+from posemill.people.moving_camera import seen_from_still
 from posemill.people.options import GatherOptions
 from posemill.people.subject import choose
 from posemill.provenance import StageRequest, record
 
 __all__ = ["run"]
-
-# How well people know a focal length in pixels or a field of view that they type in.
-_FOCAL_SIGMA, _FOV_SIGMA = 0.02, 0.05
-# Phones round to whole mm, and of videos they show a part that steadying chooses: about 10 % less.
-_STATED_SIGMA = {"stills": 0.05, "video": 0.12}
 
 
 def run(detections: list[Path], output: Path, request: StageRequest) -> None:
@@ -36,10 +32,9 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
     output
         Artifact to write.
     request
-        Its sheet has ``clips``: clip to ``calibration`` (path), ``camera`` (name in it), ``focal_px`` and ``fov_deg``
-        (across the width) and ``subject_box`` (:func:`posemill.clips.parse_box`), each None where not given. A
-        calibration wins over a focal length, that over a field of view, that over what the file itself says, and that
-        over the assumption of :meth:`posemill.camera.Camera.prior`.
+        Its sheet has ``clips``: clip to what :func:`posemill.formats.lens.lens_of` chooses its lens from,
+        ``subject_box`` (:func:`posemill.clips.parse_box`, in pixels of the video), and, of a camera that moves,
+        ``camera_path`` (path); each None where not given.
 
     Raises
     ------
@@ -71,10 +66,13 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
             artifact.clips[name] = _gather(clip, given.get(name) or {}, one.joint_set, options)
     if artifact is None:
         raise InputError("gather: expected at least one file of detections, got none")
-    calibrations = {f"{c}/calibration": Path(s["calibration"]) for c, s in given.items() if s.get("calibration")}
-    artifact.provenance = record(
-        request, inputs | {role: file for role, file in calibrations.items() if file.is_file()}
-    )
+    cameras = {
+        f"{clip}/{name}": Path(said[name])
+        for clip, said in given.items()
+        for name in ("calibration", "camera_path")
+        if said.get(name)
+    }
+    artifact.provenance = record(request, inputs | {role: file for role, file in cameras.items() if file.is_file()})
     write(output, artifact)
 
 
@@ -82,7 +80,7 @@ def _gather(clip: Clip, given: Mapping[str, Any], joints: str, options: GatherOp
     if clip.status == "failed":
         return clip.failed(clip.reason)
     try:
-        camera = _camera(clip, given)
+        camera = lens_of(clip, given)
         chosen = choose(
             {name: track.arrays for name, track in clip.tracks.items()},
             clip.time,
@@ -92,13 +90,26 @@ def _gather(clip: Clip, given: Mapping[str, Any], joints: str, options: GatherOp
             looks={name: np.array(look, np.float64) for name, look in clip.attrs.get("looks", {}).items()},
             temporal=clip.temporal,
         )
-        track, audit, trail = _clean(clip, chosen.arrays, joints, options)
+        arrays, motion, moved = chosen.arrays, None, {}
+        if given.get("camera_path"):
+            still = seen_from_still(arrays, clip.time, camera, _path(Path(given["camera_path"])))
+            arrays, camera, motion = still.arrays, still.camera, still.motion
+            moved = {"camera_unknown_frames": still.unknown, "beside_reference": still.beside}
+        track, audit, trail = _clean(clip, arrays, joints, options)
     except ClipError as error:
         return clip.failed(str(error))
-    attrs = {"people_seen": len(clip.tracks), "subject_tracks": list(chosen.tracks), "cleaning": audit}
+    attrs = {"people_seen": len(clip.tracks), "subject_tracks": list(chosen.tracks), "cleaning": audit | moved}
     if trail:
         attrs["cleaned_frames"] = trail
-    return Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time, camera, {"p1": track}, attrs=attrs)
+    tracks = {"p1": track}
+    return Clip("ok", "", clip.fps, clip.temporal, clip.image_size, clip.time, camera, tracks, {}, attrs, motion)
+
+
+def _path(path: Path) -> CameraPath:
+    try:
+        return read_camera_path(path)
+    except InputError as error:  # told by the file's name, as with calibrations
+        raise ClipError(str(error).replace(str(path), path.name)) from None
 
 
 def _box(text: str | None) -> np.ndarray | None:
@@ -136,28 +147,3 @@ def _boxes(keypoints: np.ndarray) -> np.ndarray:
     low = np.where(np.isnan(keypoints), np.inf, keypoints).min(axis=1)
     high = np.where(np.isnan(keypoints), -np.inf, keypoints).max(axis=1)
     return np.where(nowhere[:, None], np.float32(np.nan), np.concatenate([low, high], axis=1))
-
-
-def _camera(clip: Clip, given: Mapping[str, Any]) -> Camera:
-    width, height = clip.image_size
-    if given.get("calibration"):
-        path = Path(given["calibration"])
-        try:
-            camera = read_calibration(path, given.get("camera") or None)
-        except InputError as error:  # told by the file's name: an artifact says nothing of where a lab keeps its data
-            raise ClipError(str(error).replace(str(path), path.name)) from None
-        if (camera.width, camera.height) != (width, height):
-            want, got = f"{width}x{height} as the video", f"{camera.width}x{camera.height}"
-            raise ClipError(
-                expected("calibration's image size", want, got, where=path.name, do="calibrate the video as it is")
-            )
-        return camera
-    if given.get("focal_px"):
-        return Camera.from_focal(width, height, float(given["focal_px"]), source="sheet", sigma=_FOCAL_SIGMA)
-    if given.get("fov_deg"):
-        focal_px = width / 2 / np.tan(np.radians(float(given["fov_deg"])) / 2)
-        return Camera.from_focal(width, height, float(focal_px), source="sheet", sigma=_FOV_SIGMA)
-    if "focal_35mm" in clip.attrs:
-        sigma = _STATED_SIGMA["video" if clip.temporal else "stills"]
-        return Camera.from_focal_35mm(width, height, float(clip.attrs["focal_35mm"]), sigma=sigma)
-    return Camera.prior(width, height)

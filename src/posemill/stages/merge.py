@@ -122,6 +122,7 @@ def _merge_clip(
             temporal=placed.temporal,
             options=options,
             seen=feet[name],
+            offset=placed.motion.offset if placed.motion is not None and placed.motion.travels else None,
             shared_sigma=float(np.hypot(scale[1], placed.camera.focal_sigma if placed.camera else 0.0)),
         )
         tracks[name] = Track({key: getattr(merged, key) for key in merged.__dataclass_fields__}, track.attrs)
@@ -133,6 +134,7 @@ def _merge_clip(
         image_size=placed.image_size,
         time=placed.time,
         camera=placed.camera,
+        motion=placed.motion,
         tracks=tracks,
         attrs={**placed.attrs, "frame": frame, "contact_source": contact, "feet_locked": locked},
     )

@@ -116,6 +116,9 @@ def _picture_at(video: Path, clip: Clip, index: int) -> np.ndarray:
 def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track, clip: Clip, name: str) -> ClipView:
     arrays, camera = clip.tracks[name].arrays, clip.camera
     frame = str(clip.attrs["frame"])
+    keypoints = found.arrays["keypoints"]
+    if clip.motion is not None and camera is not None:
+        keypoints = clip.motion.to_video(keypoints, camera)
     scale = str(clip.attrs["scale_source"])
     label = f"world ({clip.attrs['world_source']})" if frame == "world" else "camera frame; place in the world unknown"
     return ClipView(
@@ -124,7 +127,7 @@ def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track,
         time=clip.time,
         rgb=rgb,
         joint_set_2d=joints_2d,
-        keypoints=found.arrays["keypoints"][index],
+        keypoints=keypoints[index],
         score=found.arrays["score"][index],
         joints=arrays["joints"],
         valid=arrays["valid"],

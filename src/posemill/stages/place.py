@@ -109,6 +109,7 @@ def _place_clip(
         image_size=lifted.image_size,
         time=lifted.time,
         camera=camera,
+        motion=people[0].observed.motion,
         tracks=placed,
         attrs={"world_source": world_source(camera), "scale_source": body.scale_source},
     ), people

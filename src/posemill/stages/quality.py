@@ -84,6 +84,7 @@ def _judge_clip(clip: Clip, seen: Clip, joint_set: str, low_score: float, gates:
             temporal=clip.temporal,
             frame_s=1 / clip.fps if clip.fps > 0 else None,
             low_score=low_score,
+            offset=clip.motion.offset if clip.motion is not None and clip.motion.travels else None,
         )
         verdict = judge(values, gates)
         tracks[name] = {"outcome": verdict.outcome, "reasons": list(verdict.reasons), "values": values}

@@ -1,0 +1,1 @@
+"""How a camera turned and zoomed, told from what stands still behind the people."""
