@@ -23,7 +23,8 @@ from posemill.geometry import skew, unit
 
 __all__ = ["Bundle", "Sights", "residuals", "solve", "turn_frame"]
 
-_STEPS, _CONVERGED = 25, 1e-7
+# Far from the true focal length the valley is long and flat.
+_STEPS, _CONVERGED = 100, 1e-8
 _CAUCHY = 2.0
 _SHARED = 4.0
 # A lens zooms by at most about this much in a second, as the standard deviation of the logarithm of its focal length.
