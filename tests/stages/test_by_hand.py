@@ -70,7 +70,7 @@ def test_the_chain_by_hand_with_a_height(posemill, tmp_path):
         ("gather film.mp4 -o k.h5", "film.mp4: contents: expected a posemill artifact"),
         ("lift nothing.h5 -o l.h5", "nothing.h5: expected an artifact, got: No such file"),
         ("export nothing.h5 -o x --format fbx", "fbx"),
-        ("train magic --motion a.h5 -o w.safetensors", "video_gan, dstformer or agformer, got 'magic'"),
+        ("train magic --motion a.h5 -o w.safetensors", "agformer, hourglass or pose_resnet, got 'magic'"),
         ("list things", "list: expected all, detectors or lifters, got 'things'"),
     ],
 )

@@ -115,7 +115,8 @@ def test_people_in_one_room_do_not_know_of_each_other(folder, tmp_path):
     for name in NAMES:
         one, two = (both.clips[name].tracks[p].arrays for p in ("p1", "p2"))
         assert np.linalg.norm(one["root"] - two["root"], axis=-1).min() > 0.8
-        np.testing.assert_allclose(one["joints"], alone.clips[name].tracks["p1"].arrays["joints"], atol=0.03)
+        # All people of a subject share one scale, and each one's feet have a say in it: per mille of five metres.
+        np.testing.assert_allclose(one["joints"], alone.clips[name].tracks["p1"].arrays["joints"], atol=0.04)
 
 
 def test_without_a_world_no_foot_is_locked_and_it_is_said(tmp_path):

@@ -1,0 +1,5 @@
+"""``python -m posemill.cli``."""
+
+from posemill.cli import main
+
+main()

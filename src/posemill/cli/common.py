@@ -1,0 +1,92 @@
+"""What all commands share: the application, the options, and the request for a stage."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import App, Parameter
+
+from posemill import torch7
+from posemill.errors import InputError, PosemillError
+from posemill.plan import plan
+from posemill.provenance import StageRequest
+
+__all__ = ["Options", "Output", "Said", "Stage", "app", "clip_sheet", "stage_options", "stage_request"]
+
+app = App(
+    name="posemill",
+    help="From videos of a moving person to 3D animation in world coordinates.",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"], help="File (or folder) to write.")]
+Options = Annotated[
+    list[str] | None,
+    Parameter(name=["--option"], help="An option of the method or stage as name=value; may be repeated.", negative=""),
+]
+Said = Annotated[
+    list[str] | None,
+    Parameter(name=["--option"], help="What the card shall say, as name=value; may be repeated.", negative=""),
+]
+Stage = Annotated[
+    str | None,
+    Parameter(
+        name=["--stage"],
+        help="Complete request, as the workflow makes it (JSON); - reads it from standard input.",
+        show=False,
+        allow_leading_hyphen=True,
+    ),
+]
+
+
+def stage_options(pairs: list[str] | None) -> dict[str, Any]:
+    """``name=value`` pairs, values as YAML reads them; raises InputError for one without ``=``."""
+    values = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--option: expected name=value, got {pair!r}")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def stage_request(
+    stage: str,
+    text: str | None,
+    method: str = "",
+    options: list[str] | None = None,
+    sheet: dict[str, Any] | None = None,
+) -> StageRequest:
+    """Take the workflow's request as it is, or make one from what was typed; refuse if code or weights here differ."""
+    if text is None:
+        return plan(stage, method, stage_options(options), sheet or {})
+    # A request that names thousands of clips is longer than the system lets one argument be.
+    request = StageRequest.from_json(sys.stdin.read() if text == "-" else text)
+    if request.stage != stage:
+        raise InputError(f"--stage: expected a request for {stage}, got one for {request.stage}")
+    # Where stages run in an image, that is another installation than the one that planned the run.
+    do = (
+        "the posemill that runs here is not the one that planned the run; install the same version in both places or "
+        "rebuild the image"
+    )
+    try:
+        here = plan(stage, request.method, request.options, request.sheet)
+    except PosemillError as error:
+        raise InputError(f"stage {stage}: {error}; the workflow accepted this, so {do}") from None
+    for what in ("code", "weights"):
+        if getattr(here, what) != getattr(request, what):
+            found = f"expected {what} {getattr(request, what)}, got {getattr(here, what) or 'none'}"
+            raise InputError(f"stage {stage}: {found}: {do}")
+    return request
+
+
+def clip_sheet(video: Path, detector: str, **said: Any) -> dict[str, Any]:
+    """Say of a clip what a sheet would say, and which Lua works on it where one does."""
+    from posemill.clips import IMAGES
+
+    kind = "stills" if video.is_dir() or video.suffix.lower() in IMAGES else "video"
+    return {**said, "kind": kind, **torch7.sheet(detector)}
