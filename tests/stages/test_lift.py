@@ -150,7 +150,7 @@ def test_bad_training_options_are_one_line(tmp_path: Path, options: dict, messag
 
 
 def test_unknown_method_names_those_that_train(tmp_path: Path):
-    with pytest.raises(InputError, match=r"train: expected posemill, linear, .* or agformer, got 'mystery'"):
+    with pytest.raises(InputError, match=r"train: expected posemill, linear, .* or pose_resnet, got 'mystery'"):
         train.run("mystery", tmp_path / "m.h5", tmp_path / "w")
 
 
