@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from posemill.arrays import PerJoint, Points2
 
-__all__ = ["Peaks", "averaged", "peaks", "to_crop"]
+__all__ = ["Peaks", "averaged", "found_by", "peaks", "to_crop"]
 
 # Pixels to each side of a peak in which its spread is measured.
 _REACH = 3
@@ -106,3 +107,30 @@ def to_crop(points: Points2, stride: float) -> Points2:
     array([  1.5, 253.5])
     """
     return stride * (np.asarray(points) + 0.5) - 0.5
+
+
+def found_by(
+    pixels: np.ndarray,
+    *,
+    network: Callable[[np.ndarray], np.ndarray],
+    swap: np.ndarray,
+    flip: bool = True,
+    shift: bool = False,
+) -> Peaks:
+    """Peaks that a network finds in crops.
+
+    Parameters
+    ----------
+    pixels
+        (N, H, W, 3) float32, 0 to 255.
+    network
+        From such crops to heatmaps (N, J, H/4, W/4).
+    swap
+        (J,) each joint's other side.
+    flip, shift
+        Average with the mirrored picture's heatmaps; these moved one pixel.
+    """
+    if not flip:
+        return peaks(network(pixels))
+    both = network(np.concatenate([pixels, pixels[:, :, ::-1]]))
+    return peaks(averaged(both[: len(pixels)], both[len(pixels) :], swap, shift=shift))

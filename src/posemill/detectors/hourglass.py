@@ -111,6 +111,16 @@ def crop(rgb: np.ndarray, box: np.ndarray, *, margin: float, size: int) -> Crop:
     return hourglass_crop(rgb, hourglass_region((box[:2] + box[2:]) / 2, side), size)
 
 
+def crop_size(card: Mapping[str, Any], where: object) -> int:
+    """Width of the crops in px, as the weights' card says; raises InputError where it is no multiple of 64."""
+    from posemill.detectors.loading import whole_number
+
+    size = whole_number(card, "resolution", 64, 1024, 256, where)
+    if size % 64:
+        raise InputError(expected("card: resolution", "a multiple of 64", size, where=where))
+    return size
+
+
 def create(options: Options, *, temporal: bool) -> TopDown:
     """Load the weights, and what finds the boxes.
 
@@ -121,8 +131,9 @@ def create(options: Options, *, temporal: bool) -> TopDown:
     InputError
         Weights of another network; the message names the tensor.
     """
+    from posemill.detectors.heatmaps import found_by
     from posemill.detectors.inference import Runner
-    from posemill.detectors.loading import numbers, read, whole_number
+    from posemill.detectors.loading import numbers, read
     from posemill.detectors.top_down import sigma_of
     from posemill.lifters.loading import build, device_name
     from posemill.networks.hourglass import Hourglass, fused
@@ -132,11 +143,10 @@ def create(options: Options, *, temporal: bool) -> TopDown:
     path = weights(options)
     tensors, card = read(path, NAME, convert, options)
     sizes = _sizes(card, path)
-    size = whole_number(card, "resolution", 64, 1024, 256, path)
-    if size % 64:
-        raise InputError(expected("card: resolution", "a multiple of 64", size, where=path))
+    size = crop_size(card, path)
     mean = numbers(card, "mean", (0.0, 0.0, 0.0), path)
-    joints = len(joint_set(CARD.joint_set))
+    names = joint_set(CARD.joint_set)
+    joints = len(names)
     if sizes.get("joints", joints) != joints:
         raise InputError(expected("joints", f"the {joints} of {CARD.joint_set}", sizes["joints"], where=path))
     where, device = device_name()
@@ -148,9 +158,8 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         device=device,
         boxes=box_source(options, temporal=temporal),
         crop=partial(crop, margin=options.crop_margin(card, path), size=size),
-        network=runner,
+        find=partial(found_by, network=runner, swap=names.flip_permutation, flip=options.flip),
         sigma=sigma,
-        flip=options.flip,
         batch=options.frames_at_once(),
         size=size,
     )

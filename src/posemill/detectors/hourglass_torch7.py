@@ -14,7 +14,7 @@ A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
@@ -126,16 +126,13 @@ class _Said(NamedTuple):
 
 
 def _said(options: Options) -> _Said:
-    from posemill.detectors.loading import card_of, whole_number
+    from posemill.detectors.loading import card_of
     from posemill.detectors.top_down import sigma_of
 
     path = weights(options)
     card = card_of(path, hourglass.NAME, hourglass.convert, hourglass.Options())
-    size = whole_number(card, "resolution", 64, 1024, 256, path)
-    if size % 64:
-        raise InputError(expected("card: resolution", "a multiple of 64", size, where=path))
     joints = len(joint_set(CARD.joint_set))
-    return _Said(size, sigma_of(card, joints, path), options.crop_margin(card, path))
+    return _Said(hourglass.crop_size(card, path), sigma_of(card, joints, path), options.crop_margin(card, path))
 
 
 # ------------------------------------------------------------------------------------------------ crops
@@ -197,7 +194,7 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     said = _said(options)
     if peaks is not None:
         recorded = _Recorded(peaks)
-        return _Replayed(options, said, recorded)
+        return _Detector(options, said, recorded, lambda pixels: recorded.next(len(pixels)))
     from posemill.detectors.torch7_process import Torch7
     from posemill.people.boxes import box_source
 
@@ -205,22 +202,17 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     return _Live(options, said, box_source(options, temporal=temporal), process)
 
 
-def _no_heatmaps(pixels: np.ndarray) -> np.ndarray:
-    raise NotImplementedError("Torch7 keeps the heatmaps to itself")
-
-
 class _Detector(TopDown):
     """A top-down detector that is told the peaks."""
 
-    def __init__(self, options: Options, said: _Said, boxes: BoxSource) -> None:
+    def __init__(self, options: Options, said: _Said, boxes: BoxSource, find: Callable[[np.ndarray], Peaks]) -> None:
         super().__init__(
             joints=CARD.joint_set,
             device="torch7",
             boxes=boxes,
             crop=partial(hourglass.crop, margin=said.margin, size=said.size),
-            network=_no_heatmaps,
+            find=find,
             sigma=said.sigma,
-            flip=options.flip,
             batch=options.frames_at_once(),
             size=said.size,
         )
@@ -235,7 +227,7 @@ class _Live(_Detector):
     """With a ``th`` beside it."""
 
     def __init__(self, options: Options, said: _Said, boxes: BoxSource, process: Torch7) -> None:
-        super().__init__(options, said, boxes)
+        super().__init__(options, said, boxes, lambda pixels: process.peaks(pictures(pixels)))
         self._process = process
 
     def __enter__(self) -> Self:
@@ -245,9 +237,6 @@ class _Live(_Detector):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._process.__exit__(*error)
-
-    def find(self, pixels: np.ndarray) -> Peaks:
-        return self._process.peaks(pictures(pixels))
 
 
 class _Recorded:
@@ -288,14 +277,3 @@ class _Recorded:
         chosen = slice(self._given, self._given + count)
         self._given += count
         return Peaks(*(values[chosen] for values in self._values))
-
-
-class _Replayed(_Detector):
-    """With what ``th`` found in an earlier job."""
-
-    def __init__(self, options: Options, said: _Said, recorded: _Recorded) -> None:
-        super().__init__(options, said, recorded)
-        self._recorded = recorded
-
-    def find(self, pixels: np.ndarray) -> Peaks:
-        return self._recorded.next(len(pixels))

@@ -130,12 +130,14 @@ def create(options: Options, *, temporal: bool) -> TopDown:
     InputError
         Weights of another network; the message names the tensor.
     """
+    from posemill.detectors.heatmaps import found_by
     from posemill.detectors.inference import Runner
     from posemill.detectors.loading import numbers, read
     from posemill.detectors.top_down import sigma_of
     from posemill.lifters.loading import build, device_name
     from posemill.networks.pose_resnet import PoseResnet
     from posemill.people.boxes import box_source
+    from posemill.skeleton import joint_set as joints_named
 
     path = weights(options)
     tensors, said = read(path, NAME, convert, options)
@@ -161,10 +163,14 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         device=device,
         boxes=box_source(options, temporal=temporal),
         crop=partial(crop, margin=options.crop_margin(said, path), size=size),
-        network=runner,
+        find=partial(
+            found_by,
+            network=runner,
+            swap=joints_named(joint_set).flip_permutation,
+            flip=options.flip,
+            shift=options.shift,
+        ),
         sigma=sigma_of(said, joints, path),
-        flip=options.flip,
-        shift=options.shift,
         batch=options.frames_at_once(),
     )
 

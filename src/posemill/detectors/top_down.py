@@ -11,11 +11,10 @@ from pydantic import Field
 
 from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
-from posemill.detectors.heatmaps import Peaks, averaged, peaks, to_crop
+from posemill.detectors.heatmaps import Peaks, to_crop
 from posemill.detectors.protocol import Detection
 from posemill.errors import InputError, expected
 from posemill.people.boxes import BoxOptions, BoxSource
-from posemill.skeleton import joint_set
 
 if TYPE_CHECKING:
     from posemill.detectors.crops import Crop
@@ -131,12 +130,10 @@ class TopDown:
         Where people are.
     crop
         From a picture (H, W, 3) uint8 and a box (4,) px to the crop.
-    network
-        From crops (N, H, W, 3) float32, 0 to 255, to heatmaps (N, J, H/4, W/4).
+    find
+        From crops (N, H, W, 3) float32, 0 to 255, to the peaks of their heatmaps.
     sigma
         How far off its keypoints are.
-    flip, shift
-        Average with the mirrored picture's heatmaps; these moved one pixel.
     batch
         Frames at once.
     size
@@ -150,17 +147,13 @@ class TopDown:
         device: str,
         boxes: BoxSource,
         crop: Callable[[np.ndarray, np.ndarray], Crop],
-        network: Callable[[np.ndarray], np.ndarray],
+        find: Callable[[np.ndarray], Peaks],
         sigma: Sigma,
-        flip: bool,
-        shift: bool = False,
         batch: int = 1,
         size: int = 256,
     ) -> None:
         self.joint_set, self.device, self.batch, self.size = joints, device, batch, size
-        self._boxes, self._crop, self._network, self._sigma = boxes, crop, network, sigma
-        self._flip, self._shift = flip, shift
-        self._swap = joint_set(joints).flip_permutation
+        self._boxes, self._crop, self.find, self._sigma = boxes, crop, find, sigma
         self._previous: Detection | None = None
 
     def __enter__(self) -> Self:
@@ -194,13 +187,6 @@ class TopDown:
                     answers[number].append(replace(detection, person=persons[person]))
         self._previous = answers[-1][0] if answers and answers[-1] else None
         return answers
-
-    def find(self, pixels: np.ndarray) -> Peaks:
-        """Peaks of crops (N, H, W, 3) float32, 0 to 255."""
-        if not self._flip:
-            return peaks(self._network(pixels))
-        both = self._network(np.concatenate([pixels, pixels[:, :, ::-1]]))
-        return peaks(averaged(both[: len(pixels)], both[len(pixels) :], self._swap, shift=self._shift))
 
     def _detection(self, found: Peaks, person: int, crop: Crop, size: tuple[int, ...]) -> Detection | None:
         stride = 4.0

@@ -15,8 +15,10 @@ import numpy as np
 from posemill.errors import InputError, expected
 from posemill.formats.weights import read_card, read_weights, write_weights
 
-__all__ = ["read_figure", "read_request", "read_shard", "shard_path", "shards", "write_figure", "write_shard"]
+__all__ = ["SHARD", "read_figure", "read_request", "read_shard", "shard_path", "shards", "write_figure", "write_shard"]
 
+SHARD = 250
+"""Pictures of a shard."""
 _FIGURE = "figure.safetensors"
 
 

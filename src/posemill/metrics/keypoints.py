@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2
+from posemill.metrics.image import pixel_errors
 
 __all__ = ["HEAD_SHARE", "keypoint_figures"]
 
@@ -33,8 +34,7 @@ def keypoint_figures(
     ``pckh`` % of joints within half a head (5 % of height); ``median`` and ``p90`` errors in % of height;
     ``within_sigma`` % of the coordinates of what was found whose error is within one sigma (68 if it is true).
     """
-    with np.errstate(invalid="ignore"):
-        error = np.linalg.norm(found - truth, axis=-1) / size_px[:, None]
+    error = pixel_errors(found, truth, size_px)
     far = np.where(np.isfinite(error), error, np.inf)[asked]
     out = {
         "joints": float(asked.sum()),

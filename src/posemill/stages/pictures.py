@@ -11,14 +11,11 @@ import numpy as np
 
 from posemill.errors import InputError, expected
 from posemill.formats.motion import read_motion
-from posemill.formats.pictures import shard_path, write_figure, write_shard
+from posemill.formats.pictures import SHARD, shard_path, write_figure, write_shard
 from posemill.progress import Ticker
 from posemill.provenance import code_hash, sha256_file
 
-__all__ = ["SHARD", "run"]
-
-SHARD = 250
-"""Pictures of a shard."""
+__all__ = ["run"]
 
 
 def run(

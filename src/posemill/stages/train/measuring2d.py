@@ -82,15 +82,14 @@ def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _answers(network: Any, pictures: np.ndarray) -> Answers:
-    from posemill.detectors.heatmaps import averaged, peaks, to_crop
+    from posemill.detectors.heatmaps import found_by, to_crop
     from posemill.skeleton import joint_set
 
     swap = joint_set("mpii16").flip_permutation
-    parts = []
-    for i in range(0, len(pictures), _BATCH):
-        pixels = pictures[i : i + _BATCH].astype(np.float32)
-        both = network(np.concatenate([pixels, pixels[:, :, ::-1]]))
-        parts.append(peaks(averaged(both[: len(pixels)], both[len(pixels) :], swap)))
+    parts = [
+        found_by(pictures[i : i + _BATCH].astype(np.float32), network=network, swap=swap)
+        for i in range(0, len(pictures), _BATCH)
+    ]
     points = to_crop(np.concatenate([p.points for p in parts]), _STEP_PX)
     return Answers(points, *(np.concatenate([getattr(p, k) for p in parts]) for k in ("score", "spread")))
 

@@ -131,7 +131,7 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
 
 def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[str, Any]]:
     """What is learnt from, and what the card says of it."""
-    from posemill.formats.pictures import read_request, shards
+    from posemill.formats.pictures import SHARD, read_request, shards
     from posemill.training.pictures.growing import PaintedPictures
     from posemill.training.pictures.painted import LIKELY, WIDE
 
@@ -153,7 +153,7 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
         raise InputError(expected("pictures", "at least one shard", "none", where=options.pictures))
     chosen = LIKELY if options.variety == "likely" else WIDE
     source = PaintedPictures(options.pictures, count, first=options.first_shards, growth=options.growth, variety=chosen)
-    return source, {"trained_on": {"pictures": 250 * count, **made}}
+    return source, {"trained_on": {"pictures": SHARD * count, **made}}
 
 
 def _measured(
