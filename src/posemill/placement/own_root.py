@@ -76,9 +76,9 @@ def fuse(roots: Roots, own: OwnRoot) -> Roots:
     root, covariance, share = roots.root.copy(), roots.covariance.copy(), roots.pose_share.copy()
     spread = own.sigma**2
     root[alone], share[alone] = own.root[alone], 1.0
-    covariance[alone] = spread[alone, :, None] * np.eye(3)
+    covariance[alone] = _diagonal(spread[alone])
     if both.any():
-        first, second = np.linalg.inv(covariance[both]), np.eye(3) / spread[both, :, None]
+        first, second = np.linalg.inv(covariance[both]), _diagonal(1 / spread[both])
         total = np.linalg.inv(first + second)
         apart = own.root[both] - root[both]
         step = np.einsum("tij,tjk,tk->ti", total, second, apart)
