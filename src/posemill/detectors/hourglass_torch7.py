@@ -123,16 +123,22 @@ class _Said(NamedTuple):
     size: int
     sigma: Sigma
     margin: float
+    parabola: bool
 
 
 def _said(options: Options) -> _Said:
     from posemill.detectors.loading import card_of
-    from posemill.detectors.top_down import sigma_of
+    from posemill.detectors.top_down import says_parabola, sigma_of
 
     path = weights(options)
     card = card_of(path, hourglass.NAME, hourglass.convert, hourglass.Options())
     joints = len(joint_set(CARD.joint_set))
-    return _Said(hourglass.crop_size(card, path), sigma_of(card, joints, path), options.crop_margin(card, path))
+    return _Said(
+        hourglass.crop_size(card, path),
+        sigma_of(card, joints, path),
+        options.crop_margin(card, path),
+        says_parabola(card, path),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ crops
@@ -146,6 +152,7 @@ class Cutter:
 
         said = _said(options)
         self.size, self.flip, self.at_once = said.size, options.flip, options.frames_at_once()
+        self.parabola = said.parabola
         self._crop = partial(hourglass.crop, margin=said.margin, size=said.size)
         self._boxes: BoxSource = box_source(options, temporal=temporal)
         self._frame = 0
@@ -198,7 +205,13 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     from posemill.detectors.torch7_process import Torch7
     from posemill.people.boxes import box_source
 
-    process = Torch7(partial(write_weights, options), program=options.torch7, size=said.size, flip=options.flip)
+    process = Torch7(
+        partial(write_weights, options),
+        program=options.torch7,
+        size=said.size,
+        flip=options.flip,
+        parabola=said.parabola,
+    )
     return _Live(options, said, box_source(options, temporal=temporal), process)
 
 

@@ -19,7 +19,7 @@ from posemill.people.boxes import BoxOptions, BoxSource
 if TYPE_CHECKING:
     from posemill.detectors.crops import Crop
 
-__all__ = ["Sigma", "TopDown", "TopDownOptions", "sigma_of"]
+__all__ = ["Sigma", "TopDown", "TopDownOptions", "says_parabola", "sigma_of"]
 
 
 _MARGIN = 1.25
@@ -115,6 +115,20 @@ def sigma_of(card: dict[str, Any], joints: int, where: object) -> Sigma:
     if (base <= 0).any() or wide < 0 or unsure < 0:
         raise InputError(expected("card: sigma", "positive numbers", said, where=where))
     return Sigma(base, float(wide), float(unsure))
+
+
+def says_parabola(card: Mapping[str, Any], where: object) -> bool:
+    """Whether the weights' card says under ``peaks`` ``parabola``, and not ``quarter``, which is meant by nothing.
+
+    Raises
+    ------
+    InputError
+        It says something else.
+    """
+    said = card.get("peaks", "quarter")
+    if said not in ("quarter", "parabola"):
+        raise InputError(expected("card: peaks", "quarter or parabola", said, where=where))
+    return said == "parabola"
 
 
 class TopDown:
