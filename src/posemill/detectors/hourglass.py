@@ -167,6 +167,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         ),
         sigma=sigma,
         batch=options.frames_at_once(),
+        blend=options.blend,
         size=size,
     )
 

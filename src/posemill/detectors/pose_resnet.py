@@ -173,6 +173,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         ),
         sigma=sigma_of(said, joints, path),
         batch=options.frames_at_once(),
+        blend=options.blend,
     )
 
 
