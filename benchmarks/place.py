@@ -59,10 +59,9 @@ def scene(frames: int) -> dict[str, Any]:
 
 def by_posemill(of: dict[str, Any]) -> np.ndarray:
     shape, camera = of["pose"].shape[:2], of["camera"]
-    pick = (slice(None), _LIMBS)
     roots = solve_roots(
-        of["pose"][pick],
-        camera.normalise(of["seen"])[pick],
+        of["pose"].take(_LIMBS, axis=1),
+        camera.normalise(of["seen"].take(_LIMBS, axis=1)),
         np.full((shape[0], 12), PIXEL / camera.focal_px),
         np.full((shape[0], 12), POSE_M),
         np.ones((shape[0], 12), bool),

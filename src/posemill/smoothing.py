@@ -85,10 +85,9 @@ def smooth(
         NaN where not valid, see :func:`bridged`.
     """
     valid = bridged(time, observed, max_gap_s)
-    points = np.where(observed[..., None, None], points, 0.0).astype(np.float64)
+    points = np.where(observed[..., None, None], points, 0.0).astype(np.float64, copy=False)
     covariance = np.where(observed[..., None, None], covariance, np.eye(points.shape[2]))
     breaks = observed & ~np.concatenate([observed[:, :1], valid[:, :-1]], axis=1)
-    inflation = np.ones(observed.shape)
     mean, posterior = _windows(time, points, covariance, observed, breaks, q, diffuse)
     if gate is not None:
         # Both passes weigh by the residuals of the smoothed path, so that a jump never loses the track.
@@ -99,8 +98,8 @@ def smooth(
             inflation = np.maximum(1.0, distance / gate)
             inflated = covariance * inflation[..., None, None]
             mean, posterior = _windows(time, points, inflated, observed, breaks, q, diffuse)
-    hide = np.where(valid, 0.0, np.nan)[..., None, None]
-    return mean + hide, posterior + hide, valid
+    mean[~valid], posterior[~valid] = np.nan, np.nan
+    return mean, posterior, valid
 
 
 def low_pass(
@@ -140,7 +139,7 @@ def low_pass(
     highest = float(np.max(cutoff_hz))
     variance = np.clip(relative, 0.1, 10.0) ** 2 / dt * np.broadcast_to(highest / cutoff_hz, relative.shape) ** 4
     q = (2 * np.pi * highest / _DUAL_PASS) ** 2
-    mean, _, _ = smooth(
+    mean = smooth(
         time,
         points[..., None, :],
         variance[..., None, None],
@@ -148,8 +147,9 @@ def low_pass(
         q=q,
         max_gap_s=max_gap_s,
         diffuse=_DIFFUSE_ANY_UNIT,
-    )
-    return np.where(observed[..., None], mean[..., 0, :], np.nan)
+    )[0]
+    mean[~observed] = np.nan
+    return mean[..., 0, :]
 
 
 def _windows(
