@@ -6,15 +6,13 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.merging.options import MergeOptions
-from posemill.smoothing import low_pass
+from posemill.smoothing import few_at_a_time, low_pass
 
 __all__ = ["path_sigma", "smooth_motion"]
 
 # The speed that sets the cutoff is that of points below the first, and is itself smoothed by the second.
 _PROBE_HZ, _SPEED_HZ = 3.0, 1.0
 _LEAST_SIGMA_M = 0.005
-# So many frames of joints are smoothed at a time, and a joint's frames together: memory stays flat in long clips.
-_AT_A_TIME = 200_000
 
 
 def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeOptions) -> Points3:
@@ -32,18 +30,20 @@ def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeO
     -------
     (T, J, 3) m; NaN stays NaN.
     """
-    out = np.empty(points.shape)
-    step = max(_AT_A_TIME // max(len(time), 1), 1)
-    for joint in range(0, points.shape[1], step):
-        some = slice(joint, joint + step)
-        out[:, some] = _smooth(time, points[:, some].transpose(1, 0, 2), sigma[:, some].T, options).transpose(1, 0, 2)
-    return out
+    known, gap = np.isfinite(points).all(-1).T, options.max_gap_s
+    series, spread = points.transpose(1, 0, 2), sigma.T
+    cutoff = np.empty(known.shape)
+    for some in few_at_a_time(*known.shape):
+        cutoff[some] = _cutoffs(time, series[some], spread[some], known[some], options)
+    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap).transpose(1, 0, 2)
 
 
-def _smooth(time: Times, series: np.ndarray, spread: np.ndarray, options: MergeOptions) -> np.ndarray:
-    """Smooth joints of their own (J, T, 3) m with sigma (J, T)."""
+def _cutoffs(
+    time: Times, series: np.ndarray, spread: np.ndarray, known: np.ndarray, options: MergeOptions
+) -> np.ndarray:
+    """Cutoffs (J, T) in Hz of joints' own paths (J, T, 3) m, their sigma and flags (J, T)."""
     assert options.cutoff_hz is not None
-    known, gap = np.isfinite(series).all(-1), options.max_gap_s
+    gap = options.max_gap_s
     even = np.ones(known.shape)
     rough = low_pass(time, series, even, known, cutoff_hz=_PROBE_HZ, max_gap_s=gap)
     speed = np.linalg.norm(np.gradient(rough, time, axis=1), axis=-1)
@@ -52,8 +52,7 @@ def _smooth(time: Times, series: np.ndarray, spread: np.ndarray, options: MergeO
     lasting = options.sigmas_s_per_hz * np.where(spread > 0, spread, np.inf)
     with np.errstate(invalid="ignore"):
         faster = np.where(spread == 0, np.inf, np.maximum(np.nan_to_num(speed), 0.0) / lasting)
-    cutoff = np.clip(options.still_cutoff_hz + faster, None, max(options.cutoff_hz, options.still_cutoff_hz))
-    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap)
+    return np.clip(options.still_cutoff_hz + faster, None, max(options.cutoff_hz, options.still_cutoff_hz))
 
 
 def path_sigma(root: Vector3, sigma: Vector3, shared: float) -> Vector3:
