@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from posemill.camera import Camera
 from posemill.errors import ClipError
+from posemill.placement.equations import closed_form
 from posemill.placement.options import PlaceOptions
-from posemill.placement.roots import closed_form, solve_roots
+from posemill.placement.roots import solve_roots
 from posemill.placement.skeleton_scale import PROPORTIONS, fit_skeleton, stature
 from posemill.placement.translation import root_trajectory, smooth_roots
 from posemill.placement.world import frame_of, world_source

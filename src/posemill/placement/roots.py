@@ -1,15 +1,12 @@
 """Where the root is in one frame: the translation that makes a pose of known size project onto its keypoints.
 
-A joint ``P`` (root-relative, camera axes) seen on the undistorted ray ``(x, y, 1)`` gives two equations that are
-linear in the root ``T``: ``Tx - x Tz = x Z - X`` and ``Ty - y Tz = y Z - Y``. Their weighted least squares have a
-closed form, so all frames are solved at once. Only the translation is sought: perspective-n-point would turn the pose
-as well.
+Each joint gives two equations that are linear in the root (:mod:`posemill.placement.equations`), so that all frames are
+solved at once. Only the translation is sought: perspective-n-point would turn the pose as well.
 
 Depth is known about ten times worse than the sides: ``sigma_Tz ≈ Tz² sigma_px / (f S)`` with S the root of the summed
 squares of the joints' distances from their mean in the image plane, against ``Tz sigma_px / (f √N)``.
 
-Arrays inside have frames last, (axes, J, T): sums over a dozen joints are then sums of long rows. What a fit sums is
-the same products every time, weighed anew: they are made once, from rays about their middle, where nothing cancels.
+Arrays inside have frames last, (axes, J, T).
 """
 
 from __future__ import annotations
@@ -20,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2, Points3, Vector3
+from posemill.placement.equations import Equations, Fit
 
-__all__ = ["Roots", "closed_form", "solve_roots"]
+__all__ = ["Roots", "solve_roots"]
 
 # Frames at a time: what is kept of them stays in a core's cache.
 _CHUNK = 768
@@ -54,83 +52,6 @@ class Roots:
     covariance: np.ndarray
     pose_share: np.ndarray
     valid: np.ndarray
-
-
-def closed_form(joints: Points3, rays: Points2, weights: PerJoint) -> tuple[Vector3, np.ndarray, np.ndarray]:
-    """Weighted least-squares translation.
-
-    Parameters
-    ----------
-    joints
-        (..., J, 3) m, root-relative, camera axes.
-    rays
-        (..., J, 2) undistorted normalised image points x/z, y/z.
-    weights
-        (..., J), 0 to leave a joint out (its numbers may then be NaN).
-
-    Returns
-    -------
-    root (..., 3) m, mean ray (..., 2), and the weighted sum of squares of the rays about it (...), whose inverse is the
-    variance of depth if the weights are inverse variances. NaN or infinite where there is no solution.
-    """
-    used = np.moveaxis(np.asarray(weights) > 0, -1, 0)
-    w = np.where(used, np.moveaxis(np.asarray(weights, dtype=np.float64), -1, 0), 0.0)
-    p = np.where(used, np.moveaxis(joints, (-1, -2), (0, 1)), 0.0)
-    r = np.where(used, np.moveaxis(rays, (-1, -2), (0, 1)), 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fit = _Equations.of(p, r, used.sum(0)).fit(w)
-    return np.moveaxis(fit.root, 0, -1), np.moveaxis(fit.mean, 0, -1), fit.spread
-
-
-class _Fit(NamedTuple):
-    root: np.ndarray  # (3, ...) m
-    mean: np.ndarray  # (2, ...) ray
-    spread: np.ndarray  # (...) of the rays about it
-    total: np.ndarray  # (...) of the weights
-
-
-class _Equations(NamedTuple):
-    """The joints' two equations ``T - ray Tz = right``, and what their normal equations are sums of."""
-
-    centre: np.ndarray  # (2, ...) the rays' middle
-    terms: np.ndarray  # (6, J, ...) x, y and x² + y² of the rays from there; right-hand sides u, v; x u + y v
-
-    @classmethod
-    def of(cls, joints: np.ndarray, rays: np.ndarray, count: np.ndarray) -> _Equations:
-        """From joints (3, J, ...) and rays (2, J, ...), zeros where not known, and how many (...) are known."""
-        centre = rays.sum(1) / np.maximum(count, 1)
-        terms = np.empty((6, *joints.shape[1:]))
-        ray, right = terms[:2], terms[3:5]
-        np.multiply(rays, joints[2], out=right)
-        right -= joints[:2]
-        np.subtract(rays, centre[:, None], out=ray)
-        np.einsum("kj...,kj...->j...", ray, ray, out=terms[2])
-        np.einsum("kj...,kj...->j...", ray, right, out=terms[5])
-        return cls(centre, terms)
-
-    def fit(self, weights: np.ndarray) -> _Fit:
-        """Least squares with weights (J, ...)."""
-        total = weights.sum(0)
-        sums = np.einsum("j...,kj...->k...", weights, self.terms)
-        mean, right = sums[:2] / total, sums[3:5] / total
-        spread = sums[2] - (mean * sums[:2]).sum(0)
-        depth = ((mean * sums[3:5]).sum(0) - sums[5]) / spread
-        mean += self.centre
-        return _Fit(np.concatenate([right + mean * depth, depth[None]]), mean, spread, total)
-
-    def squared_miss(self, root: np.ndarray) -> np.ndarray:
-        """(J, ...) m², by how much the equations are missed with the root (3, ...)."""
-        aside = root[:2] - self.centre * root[2]
-        miss = self.terms[:2] * root[2]
-        miss += self.terms[3:5]
-        miss -= aside[:, None]
-        return np.einsum("kj...,kj...->j...", miss, miss)
-
-    def about(self, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Weighted sums of squares (...) of the rays about ``mean`` (2, ...)."""
-        x, y, square = np.einsum("j...,kj...->k...", weights, self.terms[:3])
-        aside = mean - self.centre
-        return square - 2 * (aside[0] * x + aside[1] * y) + (aside**2).sum(0) * weights.sum(0)
 
 
 def solve_roots(
@@ -184,7 +105,7 @@ def solve_roots(
 class _Seen(NamedTuple):
     """What is known of some frames, frames last; zeros with an infinite variance where not known."""
 
-    equations: _Equations
+    equations: Equations
     depths: np.ndarray  # (J, T) of the pose's joints behind its root
     ray_var: np.ndarray  # (J, T)
     pose_var: np.ndarray  # (J, T) of the equations
@@ -215,7 +136,7 @@ class _Seen(NamedTuple):
         pose_var += 1
         pose_var *= pose_sigma
         pose_var *= pose_sigma
-        return cls(_Equations.of(p, r, count), p[2], ray_sigma * ray_sigma, pose_var, known, count, min_depth_m)
+        return cls(Equations.of(p, r, count), p[2], ray_sigma * ray_sigma, pose_var, known, count, min_depth_m)
 
     def precision(self, root: np.ndarray) -> np.ndarray:
         """(J, T) 1/m², of each joint's equations if the root is there; 0 where not known."""
@@ -229,7 +150,7 @@ class _Seen(NamedTuple):
 
 
 class _Solved(NamedTuple):
-    fit: _Fit
+    fit: Fit
     precision: np.ndarray  # (J, T) of the equations
     weights: np.ndarray  # (J, T) of the fit
     accepted: np.ndarray  # (T,) how many joints
