@@ -11,6 +11,7 @@ Arrays inside have frames last, (axes, J, T).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,7 +89,7 @@ def solve_roots(
     with np.errstate(invalid="ignore", divide="ignore"):
         for k in range(0, frames, _CHUNK):
             part = slice(k, k + _CHUNK)
-            seen = _Seen.of(*(a[part] for a in given), min_depth_m)
+            seen = _Seen.of([a[part] for a in given], min_depth_m)
             plain = _plain(seen)
             if robust:
                 plain, contradicted = _doubted(seen, plain)
@@ -97,8 +98,8 @@ def solve_roots(
         few = np.concatenate(odd)
         for k in range(0, len(few), _CHUNK):
             rows = few[k : k + _CHUNK]
-            seen = _Seen.of(*(a[rows] for a in given), min_depth_m)
-            _put(out, rows, seen, _robust(seen, _plain(seen).fit.root), min_joints)
+            seen = _Seen.of([a[rows] for a in given], min_depth_m)
+            _put(out, rows, seen, _robust(seen, _plain(seen)), min_joints)
     return out
 
 
@@ -110,19 +111,13 @@ class _Seen(NamedTuple):
     ray_var: np.ndarray  # (J, T)
     pose_var: np.ndarray  # (J, T) of the equations
     known: np.ndarray  # (J, T)
-    count: np.ndarray  # (T,) of the known
+    number: np.ndarray  # (T,) of the known
     min_depth_m: float
 
     @classmethod
-    def of(
-        cls,
-        joints: np.ndarray,
-        rays: np.ndarray,
-        ray_sigma: np.ndarray,
-        pose_sigma: np.ndarray,
-        valid: np.ndarray,
-        min_depth_m: float,
-    ) -> _Seen:
+    def of(cls, given: list[np.ndarray], min_depth_m: float) -> _Seen:
+        """From what :func:`solve_roots` is given of them: joints, rays, their sigmas, and flags."""
+        joints, rays, ray_sigma, pose_sigma, valid = given
         p, r = (np.ascontiguousarray(a.transpose(2, 1, 0), dtype=np.float64) for a in (joints, rays))
         ray_sigma, pose_sigma = (np.ascontiguousarray(a.T, dtype=np.float64) for a in (ray_sigma, pose_sigma))
         finite = np.isfinite(p).all(0) & np.isfinite(r).all(0)
@@ -130,13 +125,13 @@ class _Seen(NamedTuple):
         if not known.all():
             p, r = np.where(known, p, 0.0), np.where(known, r, 0.0)
             ray_sigma, pose_sigma = np.where(known, ray_sigma, np.inf), np.where(known, pose_sigma, 0.0)
-        count = known.sum(0)
+        number = known.sum(0)
         pose_var = np.einsum("kjt,kjt->jt", r, r)
         pose_var *= 0.5
         pose_var += 1
         pose_var *= pose_sigma
         pose_var *= pose_sigma
-        return cls(Equations.of(p, r, count), p[2], ray_sigma * ray_sigma, pose_var, known, count, min_depth_m)
+        return cls(Equations.of(p, r, number), p[2], ray_sigma * ray_sigma, pose_var, known, number, min_depth_m)
 
     def precision(self, root: np.ndarray) -> np.ndarray:
         """(J, T) 1/m², of each joint's equations if the root is there; 0 where not known."""
@@ -164,7 +159,7 @@ def _plain(seen: _Seen) -> _Solved:
     for _ in range(2):
         precision = seen.precision(fit.root)
         fit = seen.equations.fit(precision)
-    return _Solved(fit, precision, precision, seen.count, np.ones(len(seen.count)))
+    return _Solved(fit, precision, precision, seen.number, np.ones(len(seen.number)))
 
 
 def _doubted(seen: _Seen, plain: _Solved) -> tuple[_Solved, np.ndarray]:
@@ -175,22 +170,29 @@ def _doubted(seen: _Seen, plain: _Solved) -> tuple[_Solved, np.ndarray]:
     # Where at least half of the joints are nearer than the slack allows, and none is far, there is nothing to say.
     high = (squares > (_MEDIAN * _SCALE_SLACK) ** 2).sum(0)
     some = np.flatnonzero((farthest > _SUSPICIOUS**2) | (2 * high > plain.accepted - 1))
-    plain.excess[some] = _excess(squares[:, some], seen.known[:, some], seen.count[some])
+    plain.excess[some] = _excess(squares[:, some], seen.known[:, some], seen.number[some])
     return plain, some[farthest[some] > (_SUSPICIOUS * plain.excess[some]) ** 2]
 
 
-def _robust(seen: _Seen, root: np.ndarray) -> _Solved:
-    """Every joint by its sigma and by how well it agrees with the others, from the root (3, T) of all alike."""
-    for step in range(_HUBER_STEPS + _BIWEIGHT_STEPS):
-        precision = seen.precision(root)
-        squares = seen.equations.squared_miss(root)
-        squares *= precision
-        excess = _excess(squares, seen.known, seen.count)
-        squares /= excess**2
-        accept = _huber(squares) if step < _HUBER_STEPS else _biweight(squares)
-        fit = seen.equations.fit(accept * precision)
-        root = fit.root
-    return _Solved(fit, precision, accept * precision, (seen.known & (accept > 0.1)).sum(0), excess)
+def _robust(seen: _Seen, plain: _Solved) -> _Solved:
+    """Every joint by its sigma and by how well it agrees with the others, from the plain solution."""
+    solved = plain
+    for accept in (*[_huber] * _HUBER_STEPS, *[_biweight] * _BIWEIGHT_STEPS):
+        solved = _reweighed(seen, solved.fit.root, accept)
+    return solved
+
+
+def _reweighed(seen: _Seen, root: np.ndarray, accept: Callable[[np.ndarray], np.ndarray]) -> _Solved:
+    """Fit anew, with joints accepted by how far they are from the root (3, T)."""
+    precision = seen.precision(root)
+    squares = seen.equations.squared_miss(root)
+    squares *= precision
+    excess = _excess(squares, seen.known, seen.number)
+    squares /= excess**2
+    accepted = accept(squares)
+    weights = accepted * precision
+    number = (seen.known & (accepted > 0.1)).sum(0)
+    return _Solved(seen.equations.fit(weights), precision, weights, number, excess)
 
 
 def _put(out: Roots, rows: slice | np.ndarray, seen: _Seen, solved: _Solved, min_joints: int) -> None:
