@@ -25,7 +25,7 @@ _WINDOW, _MARGIN, _BATCH, _GAINS = 512, 256, 32, 64
 # Variance of place and velocity where nothing is known before: (30 m)² and (30 m/s)², wide against any person and
 # narrow against rounding; and for low_pass, whose points have any unit and whose variances are about 1/dt.
 _DIFFUSE, _DIFFUSE_ANY_UNIT = 900.0, 1e9
-# So many points are smoothed at a time, but those of a series together: the memory for it does not grow with their number.
+# So many points are smoothed at a time, but those of a series together: memory does not grow with the number of series.
 _AT_A_TIME = 200_000
 # The gain of a dual pass is 1/2 where a single pass has 1/√2; Winter's correction moves it back.
 _DUAL_PASS = (np.sqrt(2.0) - 1.0) ** 0.25
