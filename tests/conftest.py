@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of the code's.
+settings.register_profile("posemill", deadline=None)
+settings.load_profile("posemill")
 
 ROOT = Path(__file__).resolve().parents[1]
 

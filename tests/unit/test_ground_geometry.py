@@ -44,7 +44,7 @@ def test_rotation_between_is_the_shortest_and_batched():
     np.testing.assert_allclose(np.linalg.det(half), 1.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 100), st.booleans())
 def test_procrustes_finds_any_similarity(seed, s, scale):
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_procrustes_finds_any_similarity(seed, s, scale):
     assert found_s == pytest.approx(s, rel=1e-9)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_the_aligned_error_does_not_depend_on_where_the_source_was(seed):
     rng = np.random.default_rng(seed)

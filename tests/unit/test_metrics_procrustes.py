@@ -65,7 +65,7 @@ def test_common_cases_need_no_decomposition(monkeypatch):
     assert sum(asked) >= N
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), flat=st.floats(0, 1), noise=st.floats(0, 2), sign=st.sampled_from([-1, 1]))
 def test_both_ways_agree(seed, flat, noise, sign):
     rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ def pair(seed: int, frames: int = 12) -> tuple[np.ndarray, np.ndarray, np.random
     return truth + rng.uniform(0, 0.5) * rng.normal(size=truth.shape), truth, rng
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, scale=scales)
 def test_procrustes_does_not_see_a_similarity_transform(seed, scale):
     pred, truth, rng = pair(seed)
@@ -30,7 +30,7 @@ def test_procrustes_does_not_see_a_similarity_transform(seed, scale):
     np.testing.assert_allclose(pose.p_joint_errors(moved, truth), pose.p_joint_errors(pred, truth), atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds)
 def test_a_mirror_of_both_changes_nothing(seed):
     pred, truth, _ = pair(seed)
@@ -41,7 +41,7 @@ def test_a_mirror_of_both_changes_nothing(seed):
     assert motion.mpjve(a, b, fps=50.0) == pytest.approx(motion.mpjve(pred, truth, fps=50.0), rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, unit=scales)
 def test_errors_scale_with_the_unit(seed, unit):
     pred, truth, _ = pair(seed)
@@ -53,7 +53,7 @@ def test_errors_scale_with_the_unit(seed, unit):
     np.testing.assert_allclose(body.bone_length_deviation(unit * pred), body.bone_length_deviation(pred), rtol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, factor=st.sampled_from([0.1, 0.5, 2.0, 25.0]))
 def test_rates_are_per_second(seed, factor):
     pred, truth, _ = pair(seed)
@@ -64,7 +64,7 @@ def test_rates_are_per_second(seed, factor):
     assert motion.jitter(pred, fps=30.0 * factor) == pytest.approx(factor**3 * motion.jitter(pred, fps=30.0), rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds)
 def test_alignment_never_makes_it_worse(seed):
     pred, truth, _ = pair(seed)
@@ -78,7 +78,7 @@ def test_alignment_never_makes_it_worse(seed):
     assert (scaled <= rooted + 1e-12).all() and (turned <= scaled + 1e-12).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds)
 def test_what_does_not_count_cannot_matter(seed):
     pred, truth, rng = pair(seed)
@@ -93,7 +93,7 @@ def test_what_does_not_count_cannot_matter(seed):
         np.testing.assert_allclose(errors(unknown, truth), want, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds)
 def test_f1_is_the_harmonic_mean_and_symmetric(seed):
     rng = np.random.default_rng(seed)
