@@ -20,6 +20,7 @@ def base_request(stage, method=""):
     options = {
         "detect": lambda: SETTINGS.detectors.get(method),
         "lift": lambda: SETTINGS.lifters.get(method),
+        "depth": SETTINGS.depth.model_dump,
         "gather": SETTINGS.gather.model_dump,
         "skeleton": skeleton_options,
         "place": SETTINGS.place.model_dump,
@@ -189,6 +190,22 @@ def lifter_weights(wildcards):
     options = base_request("lift", wildcards.lifter).options
     file = checked(weights_file, "lifters", wildcards.lifter, options)
     return [str(file)] if file else []
+
+
+def depth_fingerprint(wildcards):
+    clip = row(wildcards)
+    start = {"start_s": clip.start_s} if clip.start_s else {}
+    return fingerprint("depth", content=CONTENT(clip.video), **start)
+
+
+def depths(wildcards):
+    """What a depth network says of each clip; nothing where none is configured."""
+    if not SETTINGS.depth.model:
+        return []
+    return [
+        f"{RESULTS}/{c.subject}/depth/{wildcards.detector}/{c.clip}.h5"
+        for c in rows(wildcards)
+    ]
 
 
 def skeleton_fingerprint(wildcards):
