@@ -3,8 +3,8 @@
 References
 ----------
 Yang et al.: "Depth Anything V2", NeurIPS 2024, arXiv:2406.09414 (its metric models). Bochkovskii et al.: "Depth Pro:
-sharp monocular metric depth in less than a second", ICLR 2025, arXiv:2410.02073. Kim et al.: "Global-local path networks
-for monocular depth estimation with vertical CutDepth", 2022, arXiv:2201.07436.
+sharp monocular metric depth in less than a second", ICLR 2025, arXiv:2410.02073. Kim et al.: "Global-local path
+networks for monocular depth estimation with vertical CutDepth", 2022, arXiv:2201.07436.
 """
 
 from __future__ import annotations

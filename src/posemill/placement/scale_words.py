@@ -78,11 +78,12 @@ def one_word(scales: list[Scale]) -> list[Scale]:
 
 def believed(words: Iterable[Scale], known: Scale) -> tuple[list[Scale], list[Scale]]:
     """Part words into those within three sigma of what is ``known``, and the others."""
-    parted: tuple[list[Scale], list[Scale]] = ([], [])
+    good: list[Scale] = []
+    others: list[Scale] = []
     for word in words:
         apart = abs(np.log(word.factor / known.factor))
-        parted[apart > _BELIEVED * np.hypot(word.sigma, known.sigma)].append(word)
-    return parted
+        (good if apart <= _BELIEVED * np.hypot(word.sigma, known.sigma) else others).append(word)
+    return good, others
 
 
 def from_camera_heights(people: People, heights_m: Mapping[str, float], cameras: Mapping[str, str]) -> list[Scale]:

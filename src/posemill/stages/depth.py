@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from posemill import media
 from posemill.depth.model_folder import depth_model, model_terms, model_type
-from posemill.depth.network import DepthMap, DepthNetwork
+from posemill.depth.network import DepthNetwork
 from posemill.depth.options import DepthOptions
 from posemill.depth.sampling import best_frames, depth_at
 from posemill.errors import ClipError, expected
@@ -50,7 +51,6 @@ def run(video: Path, detections: Path, output: Path, request: StageRequest) -> N
     A clip that the network cannot be asked about is no error of the run: the artifact then says ``failed`` and why, and
     skeleton takes the metres from elsewhere.
     """
-    options = DepthOptions.model_validate(request.options)
     folder = depth_model(request.options)
     found = read(detections, "detections2d")
     name, clip = only_clip(found, detections)
@@ -58,8 +58,7 @@ def run(video: Path, detections: Path, output: Path, request: StageRequest) -> N
     try:
         if clip.status == "failed":
             raise ClipError(clip.reason)
-        maps = _look(video, clip, found.joint_set, network, options, float(request.sheet.get("start_s") or 0.0))
-        result = _of_people(clip, found.joint_set, maps, options)
+        result = _ask(video, clip, found.joint_set, network, request)
     except ClipError as error:
         result = clip.failed(str(error))
     artifact = Artifact("depth", found.subject, found.joint_set, {name: result})
@@ -69,53 +68,45 @@ def run(video: Path, detections: Path, output: Path, request: StageRequest) -> N
     write(output, artifact)
 
 
-def _look(
-    video: Path, clip: Clip, joints: str, network: DepthNetwork, options: DepthOptions, start_s: float
-) -> dict[int, DepthMap]:
-    """Depths of the chosen frames, by their number among those that detect saw."""
-    torso = joint_set(joints).indices(TORSO)
-    scores = [np.where(t.arrays["valid"], t.arrays["score"], 0.0)[:, torso] for t in clip.tracks.values()]
+def _ask(video: Path, clip: Clip, joints: str, network: DepthNetwork, request: StageRequest) -> Clip:
+    """The clip's frames that the network looked at, and each person's depths in them."""
+    options, torso = DepthOptions.model_validate(request.options), joint_set(joints).indices(TORSO)
+    people = {name: track.arrays for name, track in clip.tracks.items()}
+    scores = [np.where(one["valid"], one["score"], 0.0)[:, torso] for one in people.values()]
     chosen = best_frames(scores, options.frames)
     if not len(chosen):
         raise ClipError(f"depth: expected a frame with somebody's {', '.join(TORSO)}, got none in {len(clip.time)}")
-    maps: dict[int, DepthMap] = {}
-    shown = islice(media.frames(video, start_s=start_s), int(chosen[-1]) + 1)
-    for number, frame in enumerate(progress(shown, int(chosen[-1]) + 1, "depth")):
+    depth_m = {name: np.full((len(chosen), len(joint_set(joints))), np.nan, np.float32) for name in people}
+    focal_px: list[float | None] = []
+    for number, rgb in _pictures(video, clip, chosen, float(request.sheet.get("start_s") or 0.0)):
+        found = network(rgb)
+        for name, one in people.items():
+            at = depth_at(found.depth_m, one["keypoints"][number, torso], one["valid"][number, torso])
+            depth_m[name][len(focal_px), torso] = at
+        told = options.focal_px_per_width
+        focal_px.append(found.focal_px if told is None else told * clip.image_size[0])
+    return Clip(
+        fps=clip.fps,
+        temporal=clip.temporal,
+        image_size=clip.image_size,
+        time=clip.time[chosen],
+        tracks={name: Track({"depth": depth, "valid": np.isfinite(depth)}) for name, depth in depth_m.items()},
+        arrays={} if None in focal_px else {"focal_px": np.array(focal_px, np.float32)},
+    )
+
+
+def _pictures(video: Path, clip: Clip, chosen: np.ndarray, start_s: float) -> Iterator[tuple[int, np.ndarray]]:
+    """The chosen frames (increasing numbers among those that detect saw) with their pictures."""
+    count, given = int(chosen[-1]) + 1, 0
+    for number, frame in enumerate(progress(islice(media.frames(video, start_s=start_s), count), count, "depth")):
         if number not in chosen:
             continue
         height, width = frame.rgb.shape[:2]
         if (width, height) != clip.image_size:
             want = "{}x{} as detected".format(*clip.image_size)
             raise ClipError(expected("picture size", want, f"{width}x{height}", where=video.name))
-        maps[number] = network(frame.rgb)
-    if len(maps) < len(chosen):
+        yield number, frame.rgb
+        given += 1
+    if given < len(chosen):
         do = "run detect again on this video"
         raise ClipError(expected("frames", f"{len(clip.time)} as detected", "fewer", where=video.name, do=do))
-    return maps
-
-
-def _of_people(clip: Clip, joints: str, maps: dict[int, DepthMap], options: DepthOptions) -> Clip:
-    """The clip with the frames that were looked at, and each person's depths in them."""
-    frames = sorted(maps)
-    torso = np.zeros(len(joint_set(joints)), dtype=bool)
-    torso[joint_set(joints).indices(TORSO)] = True
-    tracks = {}
-    for name, track in clip.tracks.items():
-        keypoints, seen = track.arrays["keypoints"], track.arrays["valid"] & torso
-        depth_m = np.stack([depth_at(maps[f].depth_m, keypoints[f], seen[f]) for f in frames]).astype(np.float32)
-        if np.isfinite(depth_m).any():
-            tracks[name] = Track({"depth": depth_m, "valid": np.isfinite(depth_m)})
-    arrays = {}
-    said = [maps[f].focal_px for f in frames]
-    if options.focal_px_per_width is not None:
-        said = [options.focal_px_per_width * clip.image_size[0]] * len(frames)
-    if None not in said:
-        arrays["focal_px"] = np.array(said, dtype=np.float32)
-    return Clip(
-        fps=clip.fps,
-        temporal=clip.temporal,
-        image_size=clip.image_size,
-        time=clip.time[frames],
-        tracks=tracks,
-        arrays=arrays,
-    )
