@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from posemill.formats.weights import read_weights, write_weights
 from posemill.media import frames
 from posemill.plan import plan
 from posemill.provenance import StageRequest
-from posemill.skeleton import JOINT_SETS, TORSO
+from posemill.skeleton import TORSO
 from posemill.stages import depth, skeleton
 from tests.moving_camera import CLIP, DEMO, SEEN, detections, truth
 from tests.standing_people import CAMERAS, before, write_subject

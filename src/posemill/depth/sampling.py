@@ -26,6 +26,8 @@ def best_frames(scores: Sequence[PerJoint], count: int) -> np.ndarray:
     -------
     Indices of frames, increasing; none for parts in which nobody has all joints.
     """
+    if not len(scores):
+        return np.zeros(0, dtype=int)
     worst = np.sum([score.min(axis=-1) for score in scores], axis=0)
     parts = np.array_split(np.arange(len(worst)), min(count, len(worst)))
     best = np.array([part[np.argmax(worst[part])] for part in parts], dtype=int)
