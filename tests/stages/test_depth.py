@@ -226,3 +226,7 @@ def test_depths_of_other_clips_people_and_frames_are_refused(tmp_path):
         sized(tmp_path, [squat])
     write(squat, Artifact("depth", "S1", "posemill28", {"squat": other.clips["squat"].failed("nobody")}))
     assert sized(tmp_path, [squat]).attrs["scale_source"] == "lifter_prior"
+    lifted = read(tmp_path / "lifted3d.h5")
+    lifted.clips["walk"] = lifted.clips["walk"].failed("no pose")
+    write(tmp_path / "lifted3d.h5", lifted)
+    assert sized(tmp_path, [walk]).attrs["scale_source"] == "lifter_prior"

@@ -134,17 +134,16 @@ def from_depths(people: People, depths: Mapping[str, Mapping[str, TorsoDepth]]) 
     the clip's focal length, that focal length's: where somebody of a size is placed is proportional to it.
     """
     words = []
-    for name, tracks in depths.items():
-        ratios, sigma = [], people.options.depth_scale_sigma
-        for track, depth in tracks.items():
-            placed = people.placed(name)[track]
-            ratios.append(log_ratio(depth, placed))
-            if depth.focal_px is None:
-                sigma = float(np.hypot(people.options.depth_scale_sigma, placed.observed.camera.focal_sigma))
-        ratio = np.concatenate([np.zeros(0), *ratios])
+    for name in people.clips:
+        # Of a clip that failed, there or in lift, nobody knows both.
+        asked = [(depths[name][track], one) for track, one in people.placed(name).items()] if name in depths else []
+        ratio = np.concatenate([np.zeros(0), *(log_ratio(depth, one) for depth, one in asked)])
         ratio = ratio[np.isfinite(ratio)]
-        if len(ratio):
-            middle = float(np.median(ratio))
-            scatter = 1.4826 * float(np.median(np.abs(ratio - middle))) / np.sqrt(len(ratio))
-            words.append(Scale("depth_network", float(np.exp(middle)), float(np.hypot(sigma, scatter))))
+        if not len(ratio):
+            continue
+        middle = float(np.median(ratio))
+        scatter = 1.4826 * float(np.median(np.abs(ratio - middle))) / np.sqrt(len(ratio))
+        lens = max(one.observed.camera.focal_sigma if depth.focal_px is None else 0.0 for depth, one in asked)
+        sigma = np.sqrt(people.options.depth_scale_sigma**2 + scatter**2 + lens**2)
+        words.append(Scale("depth_network", float(np.exp(middle)), float(sigma)))
     return words
