@@ -149,10 +149,15 @@ def lens(clip):
     }
 
 
+def shown(clip):
+    """The video's content, and from where on it is looked at."""
+    start = {"start_s": clip.start_s} if clip.start_s else {}
+    return {"content": CONTENT(clip.video)} | start
+
+
 def camera_fingerprint(wildcards):
     clip = row(wildcards)
-    start = {"start_s": clip.start_s} if clip.start_s else {}
-    return fingerprint("camera", lens=lens(clip), content=CONTENT(clip.video), **start)
+    return fingerprint("camera", lens=lens(clip), **shown(clip))
 
 
 def calibration_of(wildcards):
@@ -193,9 +198,7 @@ def lifter_weights(wildcards):
 
 
 def depth_fingerprint(wildcards):
-    clip = row(wildcards)
-    start = {"start_s": clip.start_s} if clip.start_s else {}
-    return fingerprint("depth", content=CONTENT(clip.video), **start)
+    return fingerprint("depth", **shown(row(wildcards)))
 
 
 def depths(wildcards):
