@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -26,10 +24,9 @@ def person(turn_deg: float, motion: CameraMotion | None = None) -> Placed:
     joints[:, CORNERS] = np.stack([half, [0, 0, -0.5, -0.5], 0 * half], -1)
     joints = joints @ Rotation.from_euler("y", turn_deg, degrees=True).as_matrix().T + [0.3, 0.1, 4.0]
     flags = np.ones((2, 17), bool)
-    seen = Observed(
-        FRAMES / 25, True, CAMERA, joints, flags * 0.01, flags, "h36m17", joints[..., :2], flags * 1.0, flags
-    )
-    return Placed(seen if motion is None else replace(seen, motion=motion), joints)
+    sigma, pixels = flags * 1.0, joints[..., :2]
+    seen = Observed(FRAMES / 25, True, CAMERA, joints, sigma, flags, "h36m17", pixels, sigma, flags, motion=motion)
+    return Placed(seen, joints)
 
 
 def test_a_network_that_is_right_says_nothing_new_and_one_that_is_not_its_factor():
@@ -52,7 +49,7 @@ def test_what_a_body_hides_of_itself_does_not_count():
 
 
 def test_depth_is_along_the_axis_of_each_frame_of_a_camera_that_moves():
-    turn = Rotation.from_euler("y", [25.0, -10.0], degrees=True).as_matrix()
+    turn = Rotation.from_euler("y", [[25.0], [-10.0]], degrees=True).as_matrix()
     k = CAMERA.K * np.array([[[1.0]], [[2.0]]])
     k[:, 2, 2] = 1.0
     offset = np.array([[0.1, 0.0, 0.4], [0.0, 0.0, -0.3]])
