@@ -120,7 +120,7 @@ def test_models_that_cannot_be_used_are_named_in_one_line(tiny, tmp_path):
     (model / "config.json").write_text("{")
     refused(InputError, "config.json: expected JSON")
     (model / "config.json").write_text('{"model_type": "dpt"}')
-    refused(InputError, "model_type: expected depth_anything or depth_pro or glpn, got dpt")
+    refused(InputError, "model_type: expected depth_anything or glpn, got dpt")
     (model / "config.json").write_text('{"model_type": "depth_anything", "depth_estimation_type": "relative"}')
     refused(InputError, "depth_estimation_type: expected metric, got relative; its depths have no unit")
     (model / "config.json").write_text((tiny / "config.json").read_text())

@@ -17,7 +17,7 @@ from posemill.errors import InputError, MissingError, expected
 __all__ = ["check_model", "depth_model", "model_terms", "model_type"]
 
 # Networks whose depths are metres, by transformers' name of the architecture. Of Depth Anything there are two kinds.
-_METRIC = ("depth_anything", "depth_pro", "glpn")
+_METRIC = ("depth_anything", "glpn")
 _CODE = "Apache-2.0 (transformers)"
 
 

@@ -2,8 +2,7 @@
 
 References
 ----------
-Yang et al.: "Depth Anything V2", NeurIPS 2024, arXiv:2406.09414 (its metric models). Bochkovskii et al.: "Depth Pro:
-sharp monocular metric depth in less than a second", ICLR 2025, arXiv:2410.02073. Kim et al.: "Global-local path
+Yang et al.: "Depth Anything V2", NeurIPS 2024, arXiv:2406.09414 (its metric models). Kim et al.: "Global-local path
 networks for monocular depth estimation with vertical CutDepth", 2022, arXiv:2201.07436.
 """
 
@@ -11,29 +10,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from posemill.depth.model_folder import model_type
 from posemill.errors import InputError, MissingError, expected
 
-__all__ = ["DepthMap", "DepthNetwork"]
-
-
-class DepthMap(NamedTuple):
-    """Depth of one picture.
-
-    Attributes
-    ----------
-    depth_m
-        (H, W) float32 metres along the optical axis, of the surface that each pixel shows.
-    focal_px
-        Focal length that the network takes the picture to have, where it says one; else None.
-    """
-
-    depth_m: np.ndarray
-    focal_px: float | None
+__all__ = ["DepthNetwork"]
 
 
 class DepthNetwork:
@@ -54,16 +37,15 @@ class DepthNetwork:
         self._processor, self._network = _load(folder)
         self._network.to(where).eval()
 
-    def __call__(self, rgb: np.ndarray) -> DepthMap:
-        """Look at one picture (H, W, 3) uint8 RGB."""
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+        """Depth of one picture (H, W, 3) uint8 RGB: (H, W) metres along the optical axis, of what each pixel shows."""
         import torch
 
         with torch.inference_mode():
             given = self._processor(images=rgb, return_tensors="pt").to(self._network.device)
             said = self._network(**given)
             (found,) = self._processor.post_process_depth_estimation(said, target_sizes=[rgb.shape[:2]])
-        focal = found.get("focal_length")
-        return DepthMap(found["predicted_depth"].float().cpu().numpy(), None if focal is None else float(focal))
+        return found["predicted_depth"].float().cpu().numpy()
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
@@ -73,21 +55,21 @@ def _load(folder: Path) -> tuple[Any, Any]:
     try:
         import torch
         import transformers
+        from safetensors import SafetensorError
     except ImportError as error:
         do = "pip install 'posemill[depth]'"
         raise MissingError(expected("depth", "the package transformers", f"none ({error})", do=do)) from None
     transformers.utils.logging.disable_progress_bar()
     local = {"local_files_only": True, "trust_remote_code": False}
-    # Its answers do not depend on whether torchvision is there; Depth Pro has no other way.
-    backend = "torchvision" if model_type(folder) == "depth_pro" else "pil"
     try:
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend=backend, **local)
+        # So that answers do not depend on whether torchvision is there.
+        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **local)
         network, loaded = transformers.AutoModelForDepthEstimation.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
         )
     except ImportError as error:
         raise MissingError(f"{folder}: transformers cannot load it here: {' '.join(str(error).split())}") from None
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{folder}: expected a depth network, got: {' '.join(str(error).split())}") from None
     # What the file lacks, transformers fills with random numbers.
     wrong = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded["mismatched_keys"])

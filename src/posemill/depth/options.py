@@ -23,5 +23,5 @@ class DepthOptions(BaseModel):
         None,
         gt=0,
         description="Focal length over picture width that the network takes every picture to have: its depths are then "
-        "scaled to the clip's. null: as it says itself, or its depths stay as they are.",
+        "scaled to the clip's. null: they stay as they are.",
     )

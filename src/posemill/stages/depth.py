@@ -77,21 +77,20 @@ def _ask(video: Path, clip: Clip, joints: str, network: DepthNetwork, request: S
     if not len(chosen):
         raise ClipError(f"depth: expected a frame with somebody's {', '.join(TORSO)}, got none in {len(clip.time)}")
     depth_m = {name: np.full((len(chosen), len(joint_set(joints))), np.nan, np.float32) for name in people}
-    focal_px: list[float | None] = []
-    for number, rgb in _pictures(video, clip, chosen, float(request.sheet.get("start_s") or 0.0)):
-        found = network(rgb)
+    shown = _pictures(video, clip, chosen, float(request.sheet.get("start_s") or 0.0))
+    for row, (number, rgb) in enumerate(shown):
+        picture_m = network(rgb)
         for name, one in people.items():
-            at = depth_at(found.depth_m, one["keypoints"][number, torso], one["valid"][number, torso])
-            depth_m[name][len(focal_px), torso] = at
-        told = options.focal_px_per_width
-        focal_px.append(found.focal_px if told is None else told * clip.image_size[0])
+            at = depth_at(picture_m, one["keypoints"][number, torso], one["valid"][number, torso])
+            depth_m[name][row, torso] = at
+    focal = options.focal_px_per_width
     return Clip(
         fps=clip.fps,
         temporal=clip.temporal,
         image_size=clip.image_size,
         time=clip.time[chosen],
         tracks={name: Track({"depth": depth, "valid": np.isfinite(depth)}) for name, depth in depth_m.items()},
-        arrays={} if None in focal_px else {"focal_px": np.array(focal_px, np.float32)},
+        arrays={} if focal is None else {"focal_px": np.full(len(chosen), focal * clip.image_size[0], np.float32)},
     )
 
 
