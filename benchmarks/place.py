@@ -39,7 +39,10 @@ _LIMBS = _SET.indices(LIMBS)
 
 
 def scene(frames: int) -> dict[str, Any]:
-    """Time, poses (T, 17, 3) m as lifted, keypoints (T, 17, 2) px as detected, true roots (T, 3) m, camera."""
+    """Time, poses (T, 17, 3) m as lifted, keypoints (T, 17, 2) px as detected, true roots (T, 3) m, camera.
+
+    And what is known of them: ``pose_sigma`` and ``pixel_sigma`` (T, 17), ``valid`` (T, 17).
+    """
     rng = np.random.default_rng(0)
     camera = Camera.from_focal(1280, 720, 1100.0, source="calibration", sigma=0.0)
     time = np.arange(frames) / 30
@@ -54,32 +57,26 @@ def scene(frames: int) -> dict[str, Any]:
     seen[::10, _LIMBS[:2]] += 80
     lifted = pose + rng.normal(0, POSE_M, pose.shape)
     lifted[:, 0] = 0
-    return {"time": time, "pose": lifted, "seen": seen, "root": root, "camera": camera}
+    known = {
+        "pose_sigma": np.full((frames, 17), POSE_M),
+        "pixel_sigma": np.full((frames, 17), PIXEL),
+        "valid": np.ones((frames, 17), bool),
+    }
+    return {"time": time, "pose": lifted, "seen": seen, "root": root, "camera": camera} | known
 
 
 def by_posemill(of: dict[str, Any]) -> np.ndarray:
-    shape, camera = of["pose"].shape[:2], of["camera"]
-    pick = (slice(None), _LIMBS)
-    roots = solve_roots(
-        of["pose"][pick],
-        camera.normalise(of["seen"])[pick],
-        np.full((shape[0], 12), PIXEL / camera.focal_px),
-        np.full((shape[0], 12), POSE_M),
-        np.ones((shape[0], 12), bool),
+    pose, seen, pose_sigma, pixel_sigma, valid = (
+        of[name].take(_LIMBS, axis=1) for name in ("pose", "seen", "pose_sigma", "pixel_sigma", "valid")
     )
+    camera = of["camera"]
+    roots = solve_roots(pose, camera.normalise(seen), pixel_sigma / camera.focal_px, pose_sigma, valid)
     return roots.root
 
 
 def smoothed(of: dict[str, Any]) -> np.ndarray:
-    shape = of["pose"].shape[:2]
     return root_trajectory(
-        of["time"],
-        of["pose"],
-        np.full(shape, POSE_M, np.float32),
-        of["seen"],
-        np.full(shape, PIXEL, np.float32),
-        np.ones(shape, bool),
-        of["camera"],
+        *(of[name] for name in ("time", "pose", "pose_sigma", "seen", "pixel_sigma", "valid", "camera")),
         temporal=True,
         scale_sigma=0.0,
         options=PlaceOptions(),
@@ -140,7 +137,8 @@ def speeds() -> dict[str, Any]:
 def memory(frames: int) -> dict[str, float]:
     """MB beyond input and output of a whole clip placed; in a process of its own."""
     smoothed(scene(5_000))
-    of = {name: v.astype(np.float32) if name in ("pose", "seen") else v for name, v in scene(frames).items()}
+    single = ("pose", "seen", "pose_sigma", "pixel_sigma")
+    of = {name: value.astype(np.float32) if name in single else value for name, value in scene(frames).items()}
     forget_most()
     held = resident_mb("VmRSS")
     size = smoothed(of).nbytes * 2 / 2**20  # root and sigma

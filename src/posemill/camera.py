@@ -216,7 +216,14 @@ class Camera:
 
     def normalise(self, pixels: Points2) -> Points2:
         """Pixels (..., J, 2) to the undistorted normalised plane x = X/Z, y = Y/Z."""
-        xy = (pixels - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        inverse = np.linalg.inv(self.K[:2, :2])
+        u, v = (np.asarray(pixels[..., axis], dtype=np.float64) - self.K[axis, 2] for axis in range(2))
+        # Axis by axis: products of many small matrices take far longer.
+        xy = np.empty((*u.shape, 2))
+        np.multiply(v, inverse[1, 1], out=xy[..., 1])
+        np.multiply(u, inverse[0, 0], out=xy[..., 0])
+        if inverse[0, 1]:
+            xy[..., 0] += inverse[0, 1] * v
         return undistort(xy, self.dist)
 
     def cropped(self, x0: float, y0: float, width: int, height: int) -> Camera:

@@ -15,14 +15,18 @@ Winter, "Biomechanics and Motor Control of Human Movement", 2009, for the correc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-__all__ = ["bridged", "low_pass", "smooth"]
+__all__ = ["bridged", "few_at_a_time", "low_pass", "smooth"]
 
 _WINDOW, _MARGIN, _BATCH, _GAINS = 512, 256, 32, 64
 # Variance of place and velocity where nothing is known before: (30 m)² and (30 m/s)², wide against any person and
 # narrow against rounding; and for low_pass, whose points have any unit and whose variances are about 1/dt.
 _DIFFUSE, _DIFFUSE_ANY_UNIT = 900.0, 1e9
+# So many points are smoothed at a time, but those of a series together: memory does not grow with the number of series.
+_AT_A_TIME = 200_000
 # The gain of a dual pass is 1/2 where a single pass has 1/√2; Winter's correction moves it back.
 _DUAL_PASS = (np.sqrt(2.0) - 1.0) ** 0.25
 
@@ -44,6 +48,12 @@ def bridged(time: np.ndarray, observed: np.ndarray, max_gap_s: float) -> np.ndar
     before = np.maximum.accumulate(np.where(observed, time, -np.inf), axis=-1)
     after = np.minimum.accumulate(np.where(observed, time, np.inf)[..., ::-1], axis=-1)[..., ::-1]
     return observed | (after - before <= max_gap_s + 1e-9)
+
+
+def few_at_a_time(series: int, frames: int) -> Iterator[slice]:
+    """Series of so many frames in groups: all at once in short clips, each by itself in long ones."""
+    step = max(_AT_A_TIME // max(frames, 1), 1)
+    return (slice(start, start + step) for start in range(0, series, step))
 
 
 def smooth(
@@ -85,10 +95,9 @@ def smooth(
         NaN where not valid, see :func:`bridged`.
     """
     valid = bridged(time, observed, max_gap_s)
-    points = np.where(observed[..., None, None], points, 0.0).astype(np.float64)
+    points = np.where(observed[..., None, None], points, 0.0).astype(np.float64, copy=False)
     covariance = np.where(observed[..., None, None], covariance, np.eye(points.shape[2]))
     breaks = observed & ~np.concatenate([observed[:, :1], valid[:, :-1]], axis=1)
-    inflation = np.ones(observed.shape)
     mean, posterior = _windows(time, points, covariance, observed, breaks, q, diffuse)
     if gate is not None:
         # Both passes weigh by the residuals of the smoothed path, so that a jump never loses the track.
@@ -99,8 +108,8 @@ def smooth(
             inflation = np.maximum(1.0, distance / gate)
             inflated = covariance * inflation[..., None, None]
             mean, posterior = _windows(time, points, inflated, observed, breaks, q, diffuse)
-    hide = np.where(valid, 0.0, np.nan)[..., None, None]
-    return mean + hide, posterior + hide, valid
+    mean[~valid], posterior[~valid] = np.nan, np.nan
+    return mean, posterior, valid
 
 
 def low_pass(
@@ -140,16 +149,20 @@ def low_pass(
     highest = float(np.max(cutoff_hz))
     variance = np.clip(relative, 0.1, 10.0) ** 2 / dt * np.broadcast_to(highest / cutoff_hz, relative.shape) ** 4
     q = (2 * np.pi * highest / _DUAL_PASS) ** 2
-    mean, _, _ = smooth(
-        time,
-        points[..., None, :],
-        variance[..., None, None],
-        observed,
-        q=q,
-        max_gap_s=max_gap_s,
-        diffuse=_DIFFUSE_ANY_UNIT,
-    )
-    return np.where(observed[..., None], mean[..., 0, :], np.nan)
+    out = np.empty(points.shape)
+    for some in few_at_a_time(*observed.shape):
+        mean, _, _ = smooth(
+            time,
+            points[some, :, None],
+            variance[some, :, None, None],
+            observed[some],
+            q=q,
+            max_gap_s=max_gap_s,
+            diffuse=_DIFFUSE_ANY_UNIT,
+        )
+        out[some] = mean[:, :, 0]
+    out[~observed] = np.nan
+    return out
 
 
 def _windows(

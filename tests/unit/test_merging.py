@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from posemill.merging.merge import axis_sigma, merge
 from posemill.merging.options import MergeOptions
+from posemill.merging.steady import smooth_motion
 from posemill.skeleton import JOINT_SETS, bone_lengths
 from tests.walker import CAMERAS, LENGTHS, walker
 
@@ -125,3 +126,13 @@ def test_smoothing_does_not_delay_a_walk_in_noise():
     # Between the neighbours of the best shift: the least is where a parabola has it, within a tenth of a frame.
     before, at, after = misses[2], misses[3], misses[4]
     assert abs(0.5 * (before - after) / (before - 2 * at + after)) < 0.1
+
+
+def test_joints_that_are_smoothed_one_by_one_are_as_all_at_once(monkeypatch):
+    rng = np.random.default_rng(2)
+    points = truth(90)[0] + rng.normal(0, 0.01, (90, 17, 3))
+    points[20:25, 3] = np.nan
+    sigma = rng.uniform(0.01, 0.03, (90, 17))
+    whole = smooth_motion(np.arange(90) / 30, points, sigma, MergeOptions())
+    monkeypatch.setattr("posemill.smoothing._AT_A_TIME", 90)
+    np.testing.assert_array_equal(smooth_motion(np.arange(90) / 30, points, sigma, MergeOptions()), whole)

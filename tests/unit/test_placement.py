@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from posemill.camera import Camera
 from posemill.errors import ClipError
+from posemill.placement.equations import closed_form
 from posemill.placement.options import PlaceOptions
-from posemill.placement.roots import closed_form, solve_roots
+from posemill.placement.roots import solve_roots
 from posemill.placement.skeleton_scale import PROPORTIONS, fit_skeleton, stature
 from posemill.placement.translation import root_trajectory, smooth_roots
 from posemill.placement.world import frame_of, world_source
@@ -137,6 +138,25 @@ def test_noise_free_root_is_exact_through_distortion():
         assert found.valid.all()
     found = place(time, pose, keypoints, joints="all", robust=False, smoothing=False)
     np.testing.assert_allclose(found.root, root, atol=1e-6)
+
+
+def test_many_frames_are_solved_as_each_by_itself(monkeypatch):
+    """Whichever frames are solved together, and whichever of them are doubted."""
+    rng = np.random.default_rng(8)
+    _, pose, _, keypoints = seen(60)
+    rays = CAMERA.normalise(keypoints + rng.normal(0, 3, keypoints.shape))[:, LIMB]
+    rays[::5, :2] += 0.08
+    valid = rng.random(rays.shape[:2]) > 0.1
+    rays[7, 3], valid[9, 2:] = np.nan, False
+    given = (pose[:, LIMB], rays, np.full(valid.shape, 2e-3), np.full(valid.shape, 0.01), valid)
+    alone = [solve_roots(*(a[k : k + 1] for a in given)) for k in range(60)]
+    for frames in (768, 7):
+        monkeypatch.setattr("posemill.placement.roots._CHUNK", frames)
+        together = solve_roots(*given)
+        for name in ("root", "covariance", "pose_share", "valid"):
+            each = np.concatenate([getattr(roots, name) for roots in alone])
+            np.testing.assert_allclose(getattr(together, name), each, rtol=0, atol=1e-9)
+    assert together.valid.sum() == 59
 
 
 @pytest.mark.parametrize("robust", [True, False])

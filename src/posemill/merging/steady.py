@@ -6,7 +6,7 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.merging.options import MergeOptions
-from posemill.smoothing import low_pass
+from posemill.smoothing import few_at_a_time, low_pass
 
 __all__ = ["path_sigma", "smooth_motion"]
 
@@ -30,9 +30,20 @@ def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeO
     -------
     (T, J, 3) m; NaN stays NaN.
     """
+    known, gap = np.isfinite(points).all(-1).T, options.max_gap_s
+    series, spread = points.transpose(1, 0, 2), sigma.T
+    cutoff = np.empty(known.shape)
+    for some in few_at_a_time(*known.shape):
+        cutoff[some] = _cutoffs(time, series[some], spread[some], known[some], options)
+    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap).transpose(1, 0, 2)
+
+
+def _cutoffs(
+    time: Times, series: np.ndarray, spread: np.ndarray, known: np.ndarray, options: MergeOptions
+) -> np.ndarray:
+    """Cutoffs (J, T) in Hz of joints' own paths (J, T, 3) m, their sigma and flags (J, T)."""
     assert options.cutoff_hz is not None
-    known = np.isfinite(points).all(-1).T
-    series, spread, gap = points.transpose(1, 0, 2), sigma.T, options.max_gap_s
+    gap = options.max_gap_s
     even = np.ones(known.shape)
     rough = low_pass(time, series, even, known, cutoff_hz=_PROBE_HZ, max_gap_s=gap)
     speed = np.linalg.norm(np.gradient(rough, time, axis=1), axis=-1)
@@ -40,9 +51,8 @@ def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeO
     speed = low_pass(time, speed[..., None], even, moving, cutoff_hz=_SPEED_HZ, max_gap_s=gap)[..., 0]
     lasting = options.sigmas_s_per_hz * np.where(spread > 0, spread, np.inf)
     with np.errstate(invalid="ignore"):
-        faster = np.where(sigma.T == 0, np.inf, np.maximum(np.nan_to_num(speed), 0.0) / lasting)
-    cutoff = np.clip(options.still_cutoff_hz + faster, None, max(options.cutoff_hz, options.still_cutoff_hz))
-    return low_pass(time, series, spread, known, cutoff_hz=cutoff, max_gap_s=gap).transpose(1, 0, 2)
+        faster = np.where(spread == 0, np.inf, np.maximum(np.nan_to_num(speed), 0.0) / lasting)
+    return np.clip(options.still_cutoff_hz + faster, None, max(options.cutoff_hz, options.still_cutoff_hz))
 
 
 def path_sigma(root: Vector3, sigma: Vector3, shared: float) -> Vector3:

@@ -17,7 +17,7 @@ import numpy as np
 from posemill.arrays import Flags, Matrix3, Points2, Points3
 from posemill.errors import ClipError
 from posemill.geometry import procrustes
-from posemill.placement.roots import closed_form
+from posemill.placement.equations import closed_form
 
 __all__ = ["camera_orientation"]
 

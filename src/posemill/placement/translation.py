@@ -94,11 +94,11 @@ def root_trajectory(
         part = slice(max(start - margin, 0), min(stop + margin, frames))
         core = slice(start - part.start, stop - part.start)
         roots = solve_roots(
-            joints[part][:, pick],
-            camera.normalise(keypoints[part][:, pick]),
-            keypoint_sigma_px[part][:, pick] / camera.focal_px,
-            pose_sigma[part][:, pick],
-            valid[part][:, pick],
+            joints[part].take(pick, axis=1),
+            camera.normalise(keypoints[part].take(pick, axis=1)),
+            keypoint_sigma_px[part].take(pick, axis=1) / camera.focal_px,
+            pose_sigma[part].take(pick, axis=1),
+            valid[part].take(pick, axis=1),
             min_joints=options.min_joints,
             min_depth_m=options.min_depth_m,
             robust=options.robust,
