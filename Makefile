@@ -20,7 +20,7 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[twin,images,test,lint]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[depth,twin,images,test,lint]'
 	@touch $@
 
 setup: $(BIN)/.ready  ## Make .venv with everything pinned

@@ -37,8 +37,9 @@ from posemill.placement.floor import Floor
 from posemill.placement.observed import BODIES, Observed, body_set, observe
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
+from posemill.placement.shared_floors import find_floors
 from posemill.placement.skeleton_scale import over_axes, stature
-from posemill.placement.subject import find_floors, measure
+from posemill.placement.subject import measure
 from posemill.provenance import code_hash
 from posemill.skeleton import JOINT_SETS, bone_lengths, convert, joint_set
 from posemill.training.static_cameras import watch

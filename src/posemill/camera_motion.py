@@ -93,6 +93,12 @@ class CameraMotion:
         """Points (T, J, 3) m of the reference camera's frame, relative to the centre of each frame's camera."""
         return points - self.offset[:, None]
 
+    def to_frames(self, points: Points3) -> Points3:
+        """Points (T, J, 3) m of the reference camera's frame, in each frame's own axes; NaN in unknown frames."""
+        out = self.from_centres(points) @ self.turn
+        out[~self.known] = np.nan
+        return out
+
     def _rays(self, pixels: Points2) -> Points3:
         inverse = np.linalg.inv(self.K[:, :2, :2])
         plane = undistort((pixels - self.K[:, None, :2, 2]) @ np.swapaxes(inverse, -1, -2), self.dist)

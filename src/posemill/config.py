@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from posemill import registry
+from posemill.depth.options import DepthOptions
 from posemill.errors import InputError
 from posemill.merging.options import MergeOptions
 from posemill.metrics.options import QualityConfig
@@ -56,6 +57,7 @@ class Config(BaseModel):
     lifter: Annotated[str, Field(description="The lifter to run; its options are below, by name.")] = "posemill"
     lifters: Annotated[dict[str, dict[str, Any] | None], Field(description="Options of each lifter.")] = {}
     gather: Annotated[GatherOptions, Field(description="Cleaning of 2D tracks.")] = GatherOptions.model_validate({})
+    depth: Annotated[DepthOptions, Field(description="Metres from a depth network.")] = DepthOptions.model_validate({})
     place: Annotated[PlaceOptions, Field(description="Scale and translation.")] = PlaceOptions.model_validate({})
     merge: Annotated[MergeOptions, Field(description="Pose and translation into one animation.")] = (
         MergeOptions.model_validate({})

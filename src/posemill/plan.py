@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from posemill import registry
+from posemill.depth.model_folder import depth_model
+from posemill.depth.options import DepthOptions
 from posemill.errors import InputError, MissingError
 from posemill.merging.options import MergeOptions
 from posemill.metrics.options import QualityOptions
@@ -28,16 +30,25 @@ __all__ = ["STAGES", "plan", "put_on_path", "weights_file"]
 
 @dataclass(frozen=True)
 class _Stage:
-    """The kind of method that a stage calls, its own options, and the libraries that compute in it."""
+    """The kind of method that a stage calls, its own options, the libraries that compute in it, and its weights.
+
+    ``weights`` finds what a stage without methods computes with (a file or a folder) from its options.
+    """
 
     kind: str = ""
     options: type[BaseModel] | None = None
     libraries: tuple[str, ...] = ("numpy",)
+    weights: Callable[[Mapping[str, Any]], Path] | None = None
 
 
 STAGES: dict[str, _Stage] = {
     "detect": _Stage("detectors", libraries=("numpy", "av")),
     "camera": _Stage(libraries=("numpy", "scipy", "av", "opencv-contrib-python")),
+    "depth": _Stage(
+        options=DepthOptions,
+        libraries=("numpy", "torch", "transformers", "pillow", "av"),
+        weights=depth_model,
+    ),
     "gather": _Stage(options=GatherOptions, libraries=("numpy", "scipy")),
     "lift": _Stage("lifters"),
     "skeleton": _Stage(options=SkeletonOptions, libraries=("numpy", "scipy")),
@@ -103,6 +114,7 @@ def plan(
         weights = sha256_file(file) if file else ""
     elif spec.options:
         checked = _checked(stage, spec.options, options)
+        weights = sha256_file(spec.weights(checked)) if spec.weights else ""
     else:
         checked = _checked(stage, None, options)
     return StageRequest(

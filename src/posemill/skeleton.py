@@ -21,7 +21,17 @@ from posemill.arrays import Flags, PerJoint
 from posemill.errors import InputError
 from posemill.geometry import unit
 
-__all__ = ["JOINT_SETS", "LIMBS", "JointSet", "bone_lengths", "convert", "converter", "joint_set", "normalise_pose"]
+__all__ = [
+    "JOINT_SETS",
+    "LIMBS",
+    "TORSO",
+    "JointSet",
+    "bone_lengths",
+    "convert",
+    "converter",
+    "joint_set",
+    "normalise_pose",
+]
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,9 @@ JOINT_SETS: dict[str, JointSet] = {
 
 LIMBS: tuple[str, ...] = JOINT_SETS["limbs12"].joints
 """The twelve joints that every detector and every truth shares and defines alike."""
+
+TORSO: tuple[str, ...] = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
+"""The corners of the trunk: what of a body is large in a picture and moves least."""
 
 _SHOULDERS = {"left_shoulder": 0.5, "right_shoulder": 0.5}
 _HIPS = {"left_hip": 0.5, "right_hip": 0.5}

@@ -36,6 +36,9 @@ def test_points_of_space_go_where_the_reference_camera_sees_them():
     frames = zip(motion.K, motion.turn, world, strict=True)
     seen = np.stack([Camera(640, 480, k, DIST).project(points @ turn) for k, turn, points in frames])
     np.testing.assert_allclose(motion.to_reference(seen, REFERENCE), REFERENCE.project(world), atol=1e-9)
+    own = motion.to_frames(world)
+    np.testing.assert_allclose(own @ motion.turn.transpose(0, 2, 1), world, atol=1e-12)
+    np.testing.assert_allclose(Camera(640, 480, motion.K[7], DIST).project(own[7]), seen[7], atol=1e-9)
 
 
 def test_magnification_is_of_lengths():

@@ -11,8 +11,10 @@ from posemill.camera import Camera
 from posemill.placement.floor import Floor, fit_floor
 from posemill.placement.observed import Observed, Placed
 from posemill.placement.options import PlaceOptions
+from posemill.placement.scale_words import Scale, fused
+from posemill.placement.shared_floors import find_floors
 from posemill.placement.standing import Evidence, Spots, lateral_speed, look
-from posemill.placement.subject import Measured, Scale, find_floors, fused, measure
+from posemill.placement.subject import Measured, measure
 from posemill.placement.world import above_floor
 from posemill.skeleton import JOINT_SETS
 from tests.standing_people import CAMERAS, HEIGHT_M, angle_deg, before, rolled, true_up

@@ -98,6 +98,16 @@ def say_that_one_pans(p):
     p.write_sheet(["S1|a|films/a.mp4|1.75|pan", "S1|b|films/b.mp4|1.75|no"], more="|camera_moves")
 
 
+def name_a_depth_network(p):
+    """Planning looks whether it is one, and opens no weights."""
+    folder = p.folder / "network"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "glpn"}')
+    for name in ("preprocessor_config.json", "model.safetensors"):
+        (folder / name).touch()
+    p.configure("export: []", "export: []\ndepth: {model: network}")
+
+
 def change_filter(p):
     p.configure("export: []", "export: []\ngather: {max_gap_s: 0.1}")
 
@@ -157,6 +167,7 @@ def switch_containers_on(p):
         (import_poses, LIFT_ON),
         (name_a_camera_path, GATHER_ON),
         (say_that_one_pans, {"camera": 1, **GATHER_ON}),
+        (name_a_depth_network, {"depth": 2, **SKELETON_ON}),
         (change_filter, GATHER_ON),
         (add_clip, {"detect": 1, **GATHER_ON}),
         (replace_video_with_older, {"detect": 1, **GATHER_ON}),

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from posemill import clips as sources
 from posemill import config as settings
+from posemill.depth.model_folder import depth_model
 from posemill.errors import PosemillError
 from posemill.formats.atomic import write_text
 from posemill.plan import put_on_path, weights_file
@@ -107,6 +108,8 @@ def check_weights():
     ):
         name = METHODS[chosen]
         weights_file(f"{chosen}s", name, options[name])
+    if SETTINGS.depth.model:
+        depth_model(SETTINGS.depth.model_dump())
 
 
 checked(check_weights)

@@ -48,6 +48,7 @@ def named_files():
     for clip in CLIPS.clips.values():
         yield from clip.files
     yield from map(Path, SETTINGS.skeletons.values())
+    yield SETTINGS.depth.model
     for kind in ("detectors", "lifters"):
         for name, options in getattr(SETTINGS, kind).items():
             yield own_weights(kind, name, options)

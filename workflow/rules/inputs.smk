@@ -20,6 +20,7 @@ def base_request(stage, method=""):
     options = {
         "detect": lambda: SETTINGS.detectors.get(method),
         "lift": lambda: SETTINGS.lifters.get(method),
+        "depth": SETTINGS.depth.model_dump,
         "gather": SETTINGS.gather.model_dump,
         "skeleton": skeleton_options,
         "place": SETTINGS.place.model_dump,
@@ -148,10 +149,15 @@ def lens(clip):
     }
 
 
+def shown(clip):
+    """The video's content, and from where on it is looked at."""
+    start = {"start_s": clip.start_s} if clip.start_s else {}
+    return {"content": CONTENT(clip.video)} | start
+
+
 def camera_fingerprint(wildcards):
     clip = row(wildcards)
-    start = {"start_s": clip.start_s} if clip.start_s else {}
-    return fingerprint("camera", lens=lens(clip), content=CONTENT(clip.video), **start)
+    return fingerprint("camera", lens=lens(clip), **shown(clip))
 
 
 def calibration_of(wildcards):
@@ -189,6 +195,20 @@ def lifter_weights(wildcards):
     options = base_request("lift", wildcards.lifter).options
     file = checked(weights_file, "lifters", wildcards.lifter, options)
     return [str(file)] if file else []
+
+
+def depth_fingerprint(wildcards):
+    return fingerprint("depth", **shown(row(wildcards)))
+
+
+def depths(wildcards):
+    """What a depth network says of each clip; nothing where none is configured."""
+    if not SETTINGS.depth.model:
+        return []
+    return [
+        f"{RESULTS}/{c.subject}/depth/{wildcards.detector}/{c.clip}.h5"
+        for c in rows(wildcards)
+    ]
 
 
 def skeleton_fingerprint(wildcards):

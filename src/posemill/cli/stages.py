@@ -90,6 +90,36 @@ def pan(
 
 
 @app.command
+def depth(
+    video: Path,
+    detections: Path,
+    *,
+    output: Output,
+    model: Path | None = None,
+    start_s: float | None = None,
+    option: Options = None,
+    stage: Stage = None,
+) -> None:
+    """Ask a metric depth network how far away the people of one clip are; posemill skeleton takes metres from it.
+
+    Parameters
+    ----------
+    video
+        Video file, image, or folder of images.
+    detections
+        File that posemill detect wrote of it.
+    model
+        Folder of the network as transformers saves it; nothing is downloaded.
+    start_s
+        What detect was told.
+    """
+    from posemill.stages import depth as run
+
+    options = [*(option or []), *([f"model={model}"] if model else [])]
+    run.run(video, detections, output, stage_request("depth", stage, "", options, {"start_s": start_s}))
+
+
+@app.command
 def gather(
     detections: list[Path],
     *,
@@ -194,6 +224,7 @@ def place(
 def skeleton(
     keypoints2d: Path,
     lifted3d: Path,
+    depths: list[Path] | None = None,
     *,
     output: Output,
     height_m: float | None = None,
@@ -208,6 +239,8 @@ def skeleton(
     ----------
     keypoints2d, lifted3d
         Files that posemill gather and posemill lift wrote.
+    depths
+        Files that posemill depth wrote of these clips.
     height_m, camera_height_m
         The person's height, barefoot; the camera's above the floor.
     one_camera
@@ -216,7 +249,7 @@ def skeleton(
     from posemill.stages import skeleton as run
 
     sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
-    run.run(keypoints2d, lifted3d, output, stage_request("skeleton", stage, "", option, sheet))
+    run.run(keypoints2d, lifted3d, output, stage_request("skeleton", stage, "", option, sheet), depths or [])
 
 
 def _bodily(

@@ -29,11 +29,31 @@ import h5py
 
 from posemill.errors import ArtifactError, PosemillError, expected
 from posemill.formats.artifact_layout import REDO, read_tree, write_tree
-from posemill.formats.artifact_model import Artifact, Clip, Track, first_misfit, only_joints, schema_named, validate
+from posemill.formats.artifact_model import (
+    Artifact,
+    Clip,
+    Track,
+    first_misfit,
+    only_clip,
+    only_joints,
+    schema_named,
+    validate,
+)
 from posemill.formats.atomic import write_bytes
 from posemill.formats.schema import SCHEMAS, Schema
 
-__all__ = ["Artifact", "Clip", "Track", "file_sha256", "first_misfit", "only_joints", "read", "to_bytes", "write"]
+__all__ = [
+    "Artifact",
+    "Clip",
+    "Track",
+    "file_sha256",
+    "first_misfit",
+    "only_clip",
+    "only_joints",
+    "read",
+    "to_bytes",
+    "write",
+]
 
 BLOCK = 512
 

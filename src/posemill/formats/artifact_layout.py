@@ -76,7 +76,7 @@ def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str,
     time.make_scale("time")
     scales = {**scales, "time": time}
     frame = str(clip.attrs.get("frame", "none"))
-    for spec in schema.clip:
+    for spec in (spec for spec in schema.clip if spec.name in clip.arrays):
         _write_field(group, spec, clip.arrays[spec.name], scales, _frame(spec, frame))
     if clip.camera is not None:
         _write_camera(group.create_group("camera"), clip.camera, scales)

@@ -21,6 +21,7 @@ __all__ = [
     "Track",
     "coordinates",
     "first_misfit",
+    "only_clip",
     "only_joints",
     "schema_named",
     "validate",
@@ -171,6 +172,13 @@ def coordinates(joints: str) -> dict[str, tuple[str, ...]]:
     names = joint_set(joints)
     bones = tuple(names.joints[child] for _, child in names.bones)
     return {"joint": names.joints, "bone": bones, **COORDINATES}
+
+
+def only_clip(artifact: Artifact, where: object) -> tuple[str, Clip]:
+    """Name and clip of an artifact that has one; raises ArtifactError for others."""
+    if len(artifact.clips) != 1:
+        raise ArtifactError(expected("clips", "one", ", ".join(sorted(artifact.clips)), where=where))
+    return next(iter(artifact.clips.items()))
 
 
 def only_joints(artifact: Artifact, joints: str) -> Artifact:

@@ -67,6 +67,16 @@ SCHEMAS: dict[str, Schema] = {
     for s in (
         Schema("detections2d", 1, track=_DETECTED),
         Schema("keypoints2d", 1, track=_DETECTED, camera=True),
+        # Of some frames only, and of the surface that is seen at a joint; focal_px is what the network assumes.
+        Schema(
+            "depth",
+            1,
+            track=(
+                Field("depth", ("time", "joint"), "m", "camera", gap="valid"),
+                Field("valid", ("time", "joint"), "1", "none", FLAG),
+            ),
+            clip=(Field("focal_px", ("time",), "px", "image", optional=True),),
+        ),
         Schema(
             "lifted3d",
             2,

@@ -23,6 +23,12 @@ class SkeletonOptions(BaseModel):
     camera_height_sigma_m: float = Field(
         0.03, gt=0, description="Sigma of the camera's height above the floor where the sheet gives it."
     )
+    depth_scale_sigma: float = Field(
+        0.15,
+        gt=0,
+        description="Relative sigma of a depth network's metres; networks are best before the cameras that they learnt "
+        "from, so a stated guess.",
+    )
 
 
 class PlaceOptions(SkeletonOptions):

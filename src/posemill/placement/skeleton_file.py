@@ -42,6 +42,7 @@ def to_artifact(measured: Measured, lifted: Artifact, provenance: dict[str, Any]
             "problem": measured.problem,
             "scale_source": skeleton.scale_source,
             "scales": [scale._asdict() for scale in measured.scales],
+            "scales_doubted": [scale._asdict() for scale in measured.doubted],
             "stature_m": skeleton.stature_m,
         },
     )

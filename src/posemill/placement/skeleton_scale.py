@@ -55,7 +55,8 @@ class Skeleton:
     scale_sigma
         Relative standard deviation of the scale.
     scale_source
-        ``height_m``, ``camera_height_m``, ``lifter_prior``; joined by ``+`` where several say it.
+        ``height_m``, ``lifter_prior``, ``camera_height_m``, ``calibration``, ``depth_network``; joined by ``+`` where
+        several say it.
     assumed
         Names of the bones' children that were never seen; their lengths are the median body's.
     joints_of

@@ -10,8 +10,8 @@ import numpy as np
 from posemill import media
 from posemill.background.corners import follow, people_boxes
 from posemill.background.pan import find_pan
-from posemill.errors import ArtifactError, ClipError, expected
-from posemill.formats.artifact import read
+from posemill.errors import ClipError
+from posemill.formats.artifact import only_clip, read
 from posemill.formats.camera_path import write_camera_path
 from posemill.formats.lens import lens_of
 from posemill.progress import progress
@@ -45,10 +45,7 @@ def run(video: Path, detections: Path, output: Path, request: StageRequest) -> N
     -----
     A camera whose path cannot be found is no error of the run: the file then says why, and gather fails the clip.
     """
-    found = read(detections, "detections2d")
-    if len(found.clips) != 1:
-        raise ArtifactError(expected("clips", "one", ", ".join(sorted(found.clips)), where=detections))
-    (clip,) = found.clips.values()
+    _, clip = only_clip(read(detections, "detections2d"), detections)
     about: dict[str, Any] = {"provenance": record(request, {"video": video, "detections": detections})}
     try:
         if clip.status == "failed":

@@ -121,6 +121,13 @@ def examine() -> list[Finding]:
         lambda: _package("av", "av", "reading videos"),
         lambda: _package("torch", "torch", "lifters, training"),
         lambda: _package("pyvista", "pyvista", "posemill twin", "pip install 'posemill[twin]'"),
+        lambda: _optional(
+            "transformers",
+            importlib.util.find_spec("transformers") is not None,
+            library_versions(["transformers"])["transformers"],
+            "depth.model: metres from a depth network",
+            "pip install 'posemill[depth]'",
+        ),
         *(lambda k=kind, n=name: _method(k, n) for kind in registry.KINDS for name in registry.names(kind)),
         _gpu,
         lambda: _optional(

@@ -12,9 +12,10 @@ from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.placement.floor import Floor
 from posemill.placement.observed import Observed, Placed, body_set, check_pair, observe
 from posemill.placement.options import PlaceOptions
+from posemill.placement.shared_floors import find_floors
 from posemill.placement.skeleton_file import read_skeleton
 from posemill.placement.skeleton_scale import Skeleton
-from posemill.placement.subject import find_floors, measure
+from posemill.placement.subject import measure
 from posemill.placement.world import above_floor, world_source
 from posemill.provenance import StageRequest, record
 

@@ -1,0 +1,1 @@
+"""Metric depth networks: how far away the surface is that a pixel shows."""
