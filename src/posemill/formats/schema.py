@@ -86,6 +86,7 @@ SCHEMAS: dict[str, Schema] = {
                 Field("bone_lengths", ("bone",), "m", "none"),
                 Field("scale", (), "1", "none"),
                 Field("scale_sigma", (), "1", "none"),
+                Field("sole_length", (), "m", "none", optional=True),
             ),
         ),
         Schema(
@@ -100,6 +101,7 @@ SCHEMAS: dict[str, Schema] = {
                 Field("bone_lengths", ("bone",), "m", "none"),
                 Field("scale", (), "1", "none"),
                 Field("scale_sigma", (), "1", "none"),
+                Field("sole_length", (), "m", "none", optional=True),
             ),
             clip_attrs=("world_source", "scale_source"),
             camera=True,
