@@ -145,6 +145,7 @@ def on_floor(
     height: np.ndarray,
     *,
     first: bool,
+    share: np.ndarray | None = None,
 ) -> None:
     """A point that rests is at its height over the floor z = 0, or else on a step: each run decides as a whole.
 
@@ -158,13 +159,15 @@ def on_floor(
         (T,) m.
     first
         Whether there was no answer yet: then a step must be farther off to be believed.
+    share
+        (T,) of one observation that each frame is; None: a run is one.
     """
     for k in _runs(on):
         miss = float(np.median(now[k, 2] - height[k]))
         likely = 1 / (1 + (miss / (_OTHER_FLOOR * (2 if first else 1))) ** 2) ** 2
-        weight = np.sqrt(likely / len(k)) / _FLOOR_SIGMA
-        right = (height[k] - point[k, 2]) * weight
-        rows.vectors(k[:, None], moved[k, 2][:, None, None] * weight, right[:, None])
+        weight = np.sqrt(likely * (np.full(len(k), 1 / len(k)) if share is None else share[k]))[:, None] / _FLOOR_SIGMA
+        right = (height[k] - point[k, 2])[:, None] * weight
+        rows.vectors(k[:, None], moved[k, 2][:, None, None] * weight[..., None, None], right)
 
 
 def _runs(on: Flags) -> list[np.ndarray]:

@@ -111,8 +111,8 @@ def _turns(foot: Foot) -> Vector3:
     fixed = Equations(frames, 3)
     matern(fixed, foot.time, np.full(3, 1 / _TURN_S))
     flat = np.flatnonzero(foot.state == FLAT)
-    step = np.gradient(foot.time) if frames > 1 else np.ones(1)
-    weight = np.minimum(np.sqrt(step[flat] / _TURN_S), 1.0)[:, None] / _LEVEL
+    share = np.minimum(np.gradient(foot.time) / _TURN_S, 1.0) if frames > 1 else np.ones(1)
+    weight = np.sqrt(share[flat])[:, None] / _LEVEL
     answer = np.zeros((frames, 3))
     for k in range(_ROUNDS):
         rows = Equations(frames, 3, fixed)
@@ -126,7 +126,8 @@ def _turns(foot: Foot) -> Vector3:
             still(rows, foot.time, alone | (foot.state == FLAT), point[:, part], moved[:, part], _CREEP)
             if foot.bearing_m is not None:
                 height = np.full(frames, foot.bearing_m)
-                on_floor(rows, alone, point[:, part], now[:, part], moved[:, part], height, first=k == 0)
+                place = (point[:, part], now[:, part], moved[:, part])
+                on_floor(rows, alone, *place, height, first=k == 0, share=share)
         tilt = moved[flat, 1, 2] - moved[flat, 0, 2]
         rows.vectors(
             flat[:, None],
