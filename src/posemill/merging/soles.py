@@ -32,7 +32,7 @@ _ROUNDS = 4
 # How far the lifter turns a foot wrongly, rad, and for how long.
 _TURN, _TURN_S = 0.15, 0.1
 # A resting point creeps by this much in a second, and heel and toe of a flat foot differ in height by this much, m.
-_CREEP, _LEVEL = 0.01, 0.01
+_CREEP, _LEVEL = 0.02, 0.01
 _HARD_M = 0.003
 
 
