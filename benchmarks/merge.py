@@ -13,8 +13,8 @@ median root error, mean speed of the ankles while the true heel stands (the true
 in frames and feet, distance of the projected ankles from the true ones in the image, jitter (and the truth's), frames
 with an ankle lower than 0.039 of stature. Of heels and toes, where the lifter gives them: median distance from the true
 ones, median angle between the foot's direction (heel to toe) and the true one, mean speed of heel and toe while the
-true one stands, frames with one of them below the floor. What is called heel and toe differs: the twin's lie 52 mm under
-the ankle of a flat foot, those of captured motion, which the lifter learned, 74 mm. The means are over clips.
+true one stands, frames with one of them below the floor. What is called heel and toe differs: the twin's lie 52 mm
+under the ankle of a flat foot, those of captured motion, which the lifter learned, 74 mm. The means are over clips.
 
 Inputs are a subject's folders that the workflow left, detected and exact:
 
@@ -111,7 +111,8 @@ def measure(
 ) -> dict[str, float]:
     """Figures of one clip; those without a meaning are missing.
 
-    ``joints`` (T, J, 3) m in the world, of h36m17 or posemill21; ``contact`` (T, 2); ``seen`` (T, 2, 2) px, the projected ankles.
+    ``joints`` (T, J, 3) m in the world, of h36m17 or posemill21; ``contact`` (T, 2); ``seen`` (T, 2, 2) px, the projected
+    ankles.
     """
     true = truth["joints"][:, :17].astype(np.float64)
     heels = pair_contacts(truth["contact"][:, HEELS])
