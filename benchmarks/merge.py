@@ -111,7 +111,7 @@ def measure(
 ) -> dict[str, float]:
     """Figures of one clip; those without a meaning are missing.
 
-    ``joints`` (T, J, 3) m in the world, of h36m17 or posemill21; ``contact`` (T, 2); ``seen`` (T, 2, 2) px of the ankles.
+    ``joints`` (T, J, 3) m in the world, of h36m17 or posemill21; ``contact`` (T, 2); ``seen`` (T, 2, 2) px of ankles.
     """
     true = truth["joints"][:, :17].astype(np.float64)
     heels = pair_contacts(truth["contact"][:, HEELS])
