@@ -176,6 +176,17 @@ def test_a_named_skeleton_serves_another_lifter(tmp_path):
         np.testing.assert_array_equal(result.arrays[name], read(tmp_path / SKELETON).arrays[name])
 
 
+def test_a_skeleton_without_soles_gets_those_of_the_poses(tmp_path):
+    write_subject(tmp_path, CLIPS)
+    bones = measured(tmp_path, height_m=HEIGHT_M)
+    sole = float(bones.arrays.pop("sole_length"))
+    assert 0.13 < sole / HEIGHT_M < 0.16
+    write(tmp_path / SKELETON, bones)
+    result = placed(tmp_path, tmp_path / SKELETON)
+    assert float(result.arrays["sole_length"]) == pytest.approx(sole, rel=1e-5)
+    np.testing.assert_array_equal(result.arrays["bone_lengths"][:16], bones.arrays["bone_lengths"][:16])
+
+
 def test_another_persons_skeleton_and_another_file_are_refused(tmp_path):
     write_subject(tmp_path, CLIPS)
     bones = measured(tmp_path, height_m=HEIGHT_M)
