@@ -27,7 +27,7 @@ from posemill.skeleton import JointSet, joint_set
 __all__ = ["bvh_from_joints", "from_y_up", "joints_from_bvh", "to_y_up"]
 
 _SETS = (joint_set("posemill21"), joint_set("h36m17"))
-_X, _Y, _Z = np.eye(3)
+_X, _Y, _ = np.eye(3)
 _TO_Y_UP = {
     "world": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
     "camera": np.diag([1.0, -1, -1]),

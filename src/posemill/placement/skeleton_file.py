@@ -85,6 +85,6 @@ def read_skeleton(path: Path, lifted: Artifact, joints_of: str, tracks: Sequence
         poses = fit_skeleton([t.pose[:, :17] for t in tracks], [t.sigma[:, :17] for t in tracks])
         ratio = float(np.median(skeleton.body_lengths_m / poses.lengths_m))
         skeleton = replace(skeleton, scale=ratio)
-    if skeleton.joints_of != joints_of or (joints_of != BODIES[1] and np.isnan(skeleton.sole_m)):
+    if skeleton.joints_of != joints_of or (joints_of == BODIES[0] and np.isnan(skeleton.sole_m)):
         skeleton = skeleton.body().with_feet([t.pose for t in tracks], joints_of)
     return skeleton, str(found.attrs["problem"])
