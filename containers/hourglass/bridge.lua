@@ -1,7 +1,8 @@
 -- The plain files between posemill and Torch7, little-endian.
 --
 -- Crops:  'pmcrops1', six int32 (bytes of a tag, channels, height, width, kind: 0 bytes of 0 to 255, 1 float32 of 0 to
---         1, flip: 0 or 1), then chunks: int32 n, n tags, n pictures (channels x height x width, RGB).
+--         1, flags: 1 to average with the mirrored pictures + 2 for peaks at the top of a parabola), then chunks:
+--         int32 n, n tags, n pictures (channels x height x width, RGB).
 -- Peaks:  'pmpeaks1', six int32 (bytes of a tag, joints, 4, height and width of the heatmaps, 0), then chunks:
 --         int32 n, n tags as they came, n x joints x 4 float32 (x, y, score, spread in heatmap pixels).
 -- A chunk of n = 0 is the end of either; without it a file is not whole. A chunk is what the network is given at once.
@@ -39,6 +40,7 @@ function bridge.open_crops(path)
     if file:hasError() then
         refuse('expected a header of 32 bytes, got fewer')
     end
+    local flags = within(head[6], 0, 3, 'flags')
     return setmetatable({
         file = file,
         tag = within(head[1], 0, MOST_TAG, 'bytes of a tag'),
@@ -46,7 +48,8 @@ function bridge.open_crops(path)
         height = within(head[3], 1, MOST_SIDE, 'height'),
         width = within(head[4], 1, MOST_SIDE, 'width'),
         kind = within(head[5], 0, 1, 'kind of pixels'),
-        flip = within(head[6], 0, 1, 'flip') == 1,
+        flip = flags % 2 == 1,
+        parabola = flags >= 2,
     }, Crops)
 end
 

@@ -1,5 +1,6 @@
--- From heatmaps to peaks, in float64 and as posemill's own: the highest pixel, a quarter of a pixel towards the higher
--- neighbour on each axis (not on the border), the height, and the spread of what is above zero around it.
+-- From heatmaps to peaks, in float64 and as posemill's own: the highest pixel, on each axis (not on the border) a quarter
+-- of a pixel towards the higher neighbour or to the top of the parabola through both, the height, and the spread of what
+-- is above zero around it.
 
 local peaks = {}
 
@@ -42,12 +43,18 @@ local function spread(map, width, height, x, y)
     return math.sqrt(total > 0 and square / total / 2 or REACH ^ 2)
 end
 
-local function sign(difference)
-    return difference > 0 and 0.25 or difference < 0 and -0.25 or 0
+local function quarter(before, _, after)
+    return after > before and 0.25 or after < before and -0.25 or 0
+end
+
+local function top(before, at, after)
+    local curve = 2 * at - before - after
+    return curve > 0 and (after - before) / (2 * curve) or 0
 end
 
 -- N x joints x 4 (x, y in heatmap pixels from 0, height, spread) of heatmaps, a torch.FloatTensor N x joints x H x W.
-function peaks.find(maps)
+function peaks.find(maps, parabola)
+    local step = parabola and top or quarter
     maps = maps:contiguous()
     local n, joints, height, width = maps:size(1), maps:size(2), maps:size(3), maps:size(4)
     local found = torch.FloatTensor(n, joints, 4):zero()
@@ -66,8 +73,8 @@ function peaks.find(maps)
         if map[at] > 0 then
             answer[0], answer[1], answer[2] = x, y, map[at]
             if x > 0 and x < width - 1 and y > 0 and y < height - 1 then
-                answer[0] = x + sign(map[at + 1] - map[at - 1])
-                answer[1] = y + sign(map[at + width] - map[at - width])
+                answer[0] = x + step(map[at - 1], map[at], map[at + 1])
+                answer[1] = y + step(map[at - width], map[at], map[at + width])
             end
         end
     end

@@ -101,7 +101,7 @@ local function work()
             end
             maps = peaks.averaged(maps:clone(), net:forward(peaks.mirrored(pictures)))
         end
-        answers:write(tags, peaks.find(maps), maps)
+        answers:write(tags, peaks.find(maps, crops.parabola), maps)
         if heatmaps then
             -- The tensor may be the part of a larger storage that this chunk needs.
             heatmaps:writeFloat(maps:clone():storage())

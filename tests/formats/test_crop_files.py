@@ -40,6 +40,13 @@ def test_crops_are_laid_out_as_their_page_says():
     assert data[124:] == struct.pack("<i", 0)
 
 
+@pytest.mark.parametrize(("flip", "parabola", "flags"), [(False, False, 0), (False, True, 2), (True, True, 3)])
+def test_flags(flip, parabola, flags):
+    file = io.BytesIO()
+    CropWriter(file, tag=TAG, size=2, flip=flip, parabola=parabola)
+    assert file.getvalue()[28:32] == struct.pack("<i", flags)
+
+
 def test_peaks_come_back_chunk_by_chunk():
     values = np.random.default_rng(0).random((3, 16, 4)).astype(np.float32)
     first, second = read(peaks_file([values[:2], values[2:]]))

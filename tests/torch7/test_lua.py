@@ -18,12 +18,14 @@ TAG = np.dtype([("frame", "<i8"), ("box", "<f8", (4,))])
 SWAP = JOINT_SETS["mpii16"].flip_permutation
 
 
-def write_crops(path: Path, pictures: np.ndarray, *, flip: bool = False, chunk: int = 3) -> np.ndarray:
+def write_crops(
+    path: Path, pictures: np.ndarray, *, flip: bool = False, parabola: bool = False, chunk: int = 3
+) -> np.ndarray:
     tags = np.zeros(len(pictures), TAG)
     tags["frame"] = np.arange(len(pictures)) * 7
     tags["box"] = np.random.default_rng(0).random((len(pictures), 4))
     with path.open("wb") as file:
-        writer = CropWriter(file, tag=TAG, size=pictures.shape[-1], flip=flip)
+        writer = CropWriter(file, tag=TAG, size=pictures.shape[-1], flip=flip, parabola=parabola)
         for start in range(0, len(pictures), chunk):
             writer.write(tags[start : start + chunk], pictures[start : start + chunk])
         writer.end()
@@ -35,9 +37,9 @@ def read_peaks(path: Path) -> list[FoundPeaks]:
         return list(PeakReader(file, tag=TAG, joints=16, where=path))
 
 
-def predicted(torch: Torch7, weights: Path, pictures: np.ndarray, folder: Path, *, flip: bool = False):
+def predicted(torch: Torch7, weights: Path, pictures: np.ndarray, folder: Path, **how: bool):
     """Peaks, and the heatmaps that they were found in."""
-    tags = write_crops(folder / "crops", pictures, flip=flip)
+    tags = write_crops(folder / "crops", pictures, **how)
     maps = folder / "maps.f32"
     code, said, problem = torch.run(PREDICT, folder / "crops", folder / "peaks", "-weights", weights, "-heatmaps", maps)
     assert code == 0, problem
@@ -81,12 +83,13 @@ def test_a_file_saved_on_a_gpu_gives_the_same_without_one(torch: Torch7, made, t
     assert np.array_equal(maps[0], np.fromfile(network.heatmaps, "<f4").reshape(8, 16, 16, 16)[-1])
 
 
+@pytest.mark.parametrize("parabola", [False, True])
 @pytest.mark.parametrize("flip", [False, True])
-def test_peaks_are_posemills(torch: Torch7, made, tmp_path: Path, crops, flip):
-    chunks, maps = predicted(torch, made().file, crops, tmp_path, flip=flip)
-    want = heatmaps.peaks(maps)
+def test_peaks_are_posemills(torch: Torch7, made, tmp_path: Path, crops, flip, parabola):
+    chunks, maps = predicted(torch, made().file, crops, tmp_path, flip=flip, parabola=parabola)
+    want = heatmaps.peaks(maps, parabola=parabola)
     got = [np.concatenate([chunk[k] for chunk in chunks]) for k in (1, 2, 3)]
-    assert np.array_equal(got[0], want.points)
+    np.testing.assert_allclose(got[0], want.points, rtol=1e-6 if parabola else 0)
     assert np.array_equal(got[1], want.score)
     np.testing.assert_allclose(got[2], want.spread, rtol=1e-6)
     if flip:

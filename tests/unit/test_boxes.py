@@ -77,8 +77,10 @@ def test_keypoints_say_where_the_person_is_until_it_is_time_to_look() -> None:
     finder = Finder()
     source = FoundBoxes(finder, every_s=0.5)
     assert source.for_frame(PICTURE, 0.0, None)[0].tolist() == around(seen(30).keypoints, np.ones(2, bool)).tolist()
+    assert len(source.seen) == 1 and source.seen[0] is not None and source.joint_set == finder.joint_set
     near = source.for_frame(PICTURE, 0.1, seen(5))[0]
     assert near.tolist() == around(seen(5).keypoints, np.ones(2, bool)).tolist() and finder.asked == 1
+    assert source.seen == [None]
     source.for_frame(PICTURE, 0.2, seen(5, score=0.1))
     source.for_frame(PICTURE, 0.6, seen(5))
     assert finder.asked == 2

@@ -90,6 +90,18 @@ def test_peak_steps_towards_the_higher_neighbour() -> None:
     np.testing.assert_allclose(found.score[0], [1, 0.7, 0], atol=1e-6)
 
 
+def test_a_parabola_finds_a_peak_between_pixels() -> None:
+    """Within 0.05 px of a Gaussian's middle, which a quarter of a pixel can be 0.25 px away from. Not at the border."""
+    y, x = np.mgrid[:16, :16]
+    at = np.array([[7.4, 9.0], [5.1, 6.75], [8.0, 0.2]])
+    maps = np.stack([np.exp(-((x - u) ** 2 + (y - v) ** 2) / 2) for u, v in at])[None].astype(np.float32)
+    found = peaks(maps, parabola=True)
+    np.testing.assert_allclose(found.points[0, :2], at[:2], atol=0.05)
+    np.testing.assert_array_equal(found.points[0, 2], [8, 0])
+    flat = peaks(np.ones((1, 1, 8, 8), np.float32), parabola=True)
+    np.testing.assert_array_equal(flat.points[0], [[0, 0]])
+
+
 @pytest.mark.parametrize("width", [1.0, 1.5])
 def test_spread_is_that_of_the_target(width: float) -> None:
     """A Gaussian of one pixel has a spread of one, a wider one more."""

@@ -117,6 +117,20 @@ def test_stopped_and_resumed_gives_the_same_weights_log_and_checkpoint(tmp_path:
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
 
 
+def test_stopped_early_and_gone_on_later_is_the_same(tmp_path: Path):
+    undisturbed, short = Line(), Line()
+    whole(undisturbed, folder=tmp_path / "one", running=Running(checkpoint_every=10))
+    assert run(short, folder=tmp_path / "two", running=Running(checkpoint_every=10, stop_at=25)) == 0
+    assert [p.name for p in (tmp_path / "two").glob("*25.safetensors")] == ["checkpoint-000000025.safetensors"]
+    assert len(short.seen) == 25
+    assert run(Line(), folder=tmp_path / "two", running=Running(checkpoint_every=10, stop_at=25)) == 25
+    again = Line()
+    assert run(again, folder=tmp_path / "two", running=Running(checkpoint_every=10)) == 25
+    assert weights(again) == weights(undisturbed) != weights(short)
+    with pytest.raises(InputError, match="stop_at: expected 40 or more, got 30"):
+        run(Line(), folder=tmp_path / "two", running=Running(stop_at=30))
+
+
 def test_checkpoints_have_what_belongs_to_the_weights(tmp_path: Path):
     training = Line()
     run(training, folder=tmp_path, request={"a": (1, 2)}, running=Running(checkpoint_every=15))

@@ -1,4 +1,4 @@
-"""From heatmaps to keypoints: mirrored twice, the peak with a quarter-pixel step, score and spread."""
+"""From heatmaps to keypoints: mirrored twice, the peak between pixels, score and spread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Peaks:
     Attributes
     ----------
     points
-        (N, J, 2) heatmap px, pixel centres at whole numbers, the quarter step included.
+        (N, J, 2) heatmap px, pixel centres at whole numbers, the step between pixels included.
     score
         (N, J) height of the peak; 0 where nothing is above zero.
     spread
@@ -51,8 +51,8 @@ def averaged(maps: np.ndarray, mirrored: np.ndarray, swap: np.ndarray, *, shift:
     return (maps + back) / 2
 
 
-def peaks(maps: np.ndarray) -> Peaks:
-    """Find the highest pixel of each heatmap, and move a quarter pixel towards the higher neighbour on each axis.
+def peaks(maps: np.ndarray, *, parabola: bool = False) -> Peaks:
+    """Find the highest pixel of each heatmap, and move from it to where between pixels the peak is.
 
     Pixels on the border stay where they are. A map without a positive number has its peak at (0, 0) with score 0.
 
@@ -60,6 +60,9 @@ def peaks(maps: np.ndarray) -> Peaks:
     ----------
     maps
         (N, J, H, W).
+    parabola
+        On each axis to the top of the parabola through the highest pixel and its two neighbours; otherwise a quarter of
+        a pixel towards the higher neighbour, as published.
 
     References
     ----------
@@ -74,12 +77,16 @@ def peaks(maps: np.ndarray) -> Peaks:
     grid = maps.reshape(n * j, height, width)
     inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
     xi, yi = np.clip(x, 1, max(width - 2, 1)), np.clip(y, 1, max(height - 2, 1))
+    steps = np.zeros((n * j, 2))
     if width > 2 and height > 2:
-        step_x = np.sign(grid[rows, yi, xi + 1] - grid[rows, yi, xi - 1])
-        step_y = np.sign(grid[rows, yi + 1, xi] - grid[rows, yi - 1, xi])
-    else:
-        step_x = step_y = np.zeros(n * j)
-    steps = np.where(inside[:, None], 0.25 * np.stack([step_x, step_y], -1), 0.0)
+        before = np.stack([grid[rows, yi, xi - 1], grid[rows, yi - 1, xi]], -1).astype(np.float64)
+        after = np.stack([grid[rows, yi, xi + 1], grid[rows, yi + 1, xi]], -1).astype(np.float64)
+        if not parabola:
+            steps = 0.25 * np.sign(after - before)
+        else:
+            curve = 2 * score[:, None] - before - after
+            steps = np.divide(after - before, 2 * curve, out=steps, where=curve > 0)
+    steps = np.where(inside[:, None], steps, 0.0)
     seen = score > 0
     points = np.where(seen[:, None], np.stack([x, y], -1) + steps, 0.0)
     return Peaks(points.reshape(n, j, 2), np.where(seen, score, 0.0).reshape(n, j), _spread(grid, x, y).reshape(n, j))
@@ -116,6 +123,7 @@ def found_by(
     swap: np.ndarray,
     flip: bool = True,
     shift: bool = False,
+    parabola: bool = False,
 ) -> Peaks:
     """Peaks that a network finds in crops.
 
@@ -129,8 +137,10 @@ def found_by(
         (J,) each joint's other side.
     flip, shift
         Average with the mirrored picture's heatmaps; these moved one pixel.
+    parabola
+        As for :func:`peaks`.
     """
     if not flip:
-        return peaks(network(pixels))
+        return peaks(network(pixels), parabola=parabola)
     both = network(np.concatenate([pixels, pixels[:, :, ::-1]]))
-    return peaks(averaged(both[: len(pixels)], both[len(pixels) :], swap, shift=shift))
+    return peaks(averaged(both[: len(pixels)], both[len(pixels) :], swap, shift=shift), parabola=parabola)

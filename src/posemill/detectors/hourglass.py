@@ -134,7 +134,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
     from posemill.detectors.heatmaps import found_by
     from posemill.detectors.inference import Runner
     from posemill.detectors.loading import numbers, read
-    from posemill.detectors.top_down import sigma_of
+    from posemill.detectors.top_down import says_parabola, sigma_of
     from posemill.lifters.loading import build, device_name
     from posemill.networks.hourglass import Hourglass, fused
     from posemill.people.boxes import box_source
@@ -158,9 +158,16 @@ def create(options: Options, *, temporal: bool) -> TopDown:
         device=device,
         boxes=box_source(options, temporal=temporal),
         crop=partial(crop, margin=options.crop_margin(card, path), size=size),
-        find=partial(found_by, network=runner, swap=names.flip_permutation, flip=options.flip),
+        find=partial(
+            found_by,
+            network=runner,
+            swap=names.flip_permutation,
+            flip=options.flip,
+            parabola=says_parabola(card, path),
+        ),
         sigma=sigma,
         batch=options.frames_at_once(),
+        blend=options.blend,
         size=size,
     )
 

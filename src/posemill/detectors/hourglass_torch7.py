@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from posemill.detectors import hourglass
 from posemill.detectors.heatmaps import Peaks
@@ -68,14 +68,8 @@ class Options(TopDownOptions):
         float,
         Field(ge=0, le=0, description="MediaPipe looks at every frame: crops are cut before keypoints are known."),
     ] = 0.0
-    half: Annotated[bool, Field(description="False: Torch7 computes in single precision.")] = False
-
-    @field_validator("half")
-    @classmethod
-    def _single(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("expected false, as Torch7 computes in single precision")
-        return value
+    half: Annotated[Literal[False], Field(description="False: Torch7 computes in single precision.")] = False
+    blend: Annotated[Literal[False], Field(description="False: what finds the boxes does not wait for Torch7.")] = False
 
     def frames_at_once(self) -> int:
         """``batch``, or four: Torch7 keeps the numbers of every layer."""
@@ -123,16 +117,22 @@ class _Said(NamedTuple):
     size: int
     sigma: Sigma
     margin: float
+    parabola: bool
 
 
 def _said(options: Options) -> _Said:
     from posemill.detectors.loading import card_of
-    from posemill.detectors.top_down import sigma_of
+    from posemill.detectors.top_down import says_parabola, sigma_of
 
     path = weights(options)
     card = card_of(path, hourglass.NAME, hourglass.convert, hourglass.Options())
     joints = len(joint_set(CARD.joint_set))
-    return _Said(hourglass.crop_size(card, path), sigma_of(card, joints, path), options.crop_margin(card, path))
+    return _Said(
+        hourglass.crop_size(card, path),
+        sigma_of(card, joints, path),
+        options.crop_margin(card, path),
+        says_parabola(card, path),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ crops
@@ -146,6 +146,7 @@ class Cutter:
 
         said = _said(options)
         self.size, self.flip, self.at_once = said.size, options.flip, options.frames_at_once()
+        self.parabola = said.parabola
         self._crop = partial(hourglass.crop, margin=said.margin, size=said.size)
         self._boxes: BoxSource = box_source(options, temporal=temporal)
         self._frame = 0
@@ -198,7 +199,13 @@ def create(options: Options, *, temporal: bool, peaks: Path | None = None) -> To
     from posemill.detectors.torch7_process import Torch7
     from posemill.people.boxes import box_source
 
-    process = Torch7(partial(write_weights, options), program=options.torch7, size=said.size, flip=options.flip)
+    process = Torch7(
+        partial(write_weights, options),
+        program=options.torch7,
+        size=said.size,
+        flip=options.flip,
+        parabola=said.parabola,
+    )
     return _Live(options, said, box_source(options, temporal=temporal), process)
 
 
@@ -242,6 +249,8 @@ class _Live(_Detector):
 class _Recorded:
     """The boxes and peaks of a file, frame by frame; a source of boxes."""
 
+    joint_set = None
+
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             chunks = list(PeakReader(file, tag=TAG, joints=len(joint_set(CARD.joint_set)), where=path))
@@ -250,6 +259,7 @@ class _Recorded:
         self._values = [np.concatenate([chunk[k] for chunk in chunks]) for k in (1, 2, 3)] if chunks else []
         self._frame = self._told = self._given = 0
         self.persons: list[int | None] = []
+        self.seen: list[Detection | None] = []
 
     def __enter__(self) -> Self:
         return self
@@ -259,7 +269,7 @@ class _Recorded:
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
         """Boxes of the next frame, as they were when its crops were cut."""
-        boxes, self.persons = [], []
+        boxes, self.persons, self.seen = [], [], []
         while self._told < len(self._tags) and self._tags[self._told]["frame"] <= self._frame:
             tag = self._tags[self._told]
             if tag["frame"] != self._frame or abs(tag["time_s"] - time_s) > 1e-6:
@@ -268,6 +278,7 @@ class _Recorded:
                 raise InputError(expected("peaks", want, got, where=self._path, do="they are another video's"))
             boxes.append(tag["box"].astype(np.float64))
             self.persons.append(int(tag["person"]) if tag["person"] >= 0 else None)
+            self.seen.append(None)
             self._told += 1
         self._frame += 1
         return boxes

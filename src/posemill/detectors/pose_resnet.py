@@ -133,7 +133,7 @@ def create(options: Options, *, temporal: bool) -> TopDown:
     from posemill.detectors.heatmaps import found_by
     from posemill.detectors.inference import Runner
     from posemill.detectors.loading import numbers, read
-    from posemill.detectors.top_down import sigma_of
+    from posemill.detectors.top_down import says_parabola, sigma_of
     from posemill.lifters.loading import build, device_name
     from posemill.networks.pose_resnet import PoseResnet
     from posemill.people.boxes import box_source
@@ -169,9 +169,11 @@ def create(options: Options, *, temporal: bool) -> TopDown:
             swap=joints_named(joint_set).flip_permutation,
             flip=options.flip,
             shift=options.shift,
+            parabola=says_parabola(said, path),
         ),
         sigma=sigma_of(said, joints, path),
         batch=options.frames_at_once(),
+        blend=options.blend,
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
+from posemill.detectors.blend import blended
 from posemill.detectors.heatmaps import Peaks, to_crop
 from posemill.detectors.protocol import Detection
 from posemill.errors import InputError, expected
@@ -19,7 +20,7 @@ from posemill.people.boxes import BoxOptions, BoxSource
 if TYPE_CHECKING:
     from posemill.detectors.crops import Crop
 
-__all__ = ["Sigma", "TopDown", "TopDownOptions", "sigma_of"]
+__all__ = ["Sigma", "TopDown", "TopDownOptions", "says_parabola", "sigma_of"]
 
 
 _MARGIN = 1.25
@@ -43,6 +44,21 @@ class TopDownOptions(BoxOptions):
         Field(ge=1, le=256, description="Frames at once; null: 8, or 1 where keypoints say where the next box is."),
     ] = None
     half: Annotated[bool, Field(description="Half precision on a GPU.")] = True
+    blend: Annotated[
+        bool,
+        Field(
+            description="Average the limb joints by certainty with MediaPipe's, which then looks at every frame; needs "
+            "boxes: mediapipe."
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _blends_what_is_there(self) -> Self:
+        if self.blend:
+            if self.boxes != "mediapipe":
+                raise ValueError(f"blend: expected boxes: mediapipe, got {self.boxes}")
+            self.box_every_s = 0.0
+        return self
 
     def crop_margin(self, card: Mapping[str, Any], where: object) -> float:
         """How much larger than its box a crop is; where the frame is the box there is nothing beyond it.
@@ -62,7 +78,7 @@ class TopDownOptions(BoxOptions):
         if self.batch is not None:
             return self.batch
         # A box that is as many frames old as a batch is long would miss a person who runs.
-        return 1 if self.boxes == "mediapipe" else 8
+        return 1 if self.boxes == "mediapipe" and not self.blend else 8
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,20 @@ def sigma_of(card: dict[str, Any], joints: int, where: object) -> Sigma:
     return Sigma(base, float(wide), float(unsure))
 
 
+def says_parabola(card: Mapping[str, Any], where: object) -> bool:
+    """Whether the weights' card says under ``peaks`` ``parabola``, and not ``quarter``, which is meant by nothing.
+
+    Raises
+    ------
+    InputError
+        It says something else.
+    """
+    said = card.get("peaks", "quarter")
+    if said not in ("quarter", "parabola"):
+        raise InputError(expected("card: peaks", "quarter or parabola", said, where=where))
+    return said == "parabola"
+
+
 class TopDown:
     """A :class:`~posemill.detectors.protocol.BatchDetector` of one clip.
 
@@ -138,6 +168,8 @@ class TopDown:
         Frames at once.
     size
         Width of the crops in px.
+    blend
+        Average with what the source of boxes saw of the limbs.
     """
 
     def __init__(
@@ -151,7 +183,9 @@ class TopDown:
         sigma: Sigma,
         batch: int = 1,
         size: int = 256,
+        blend: bool = False,
     ) -> None:
+        self._blend = blend
         self.joint_set, self.device, self.batch, self.size = joints, device, batch, size
         self._boxes, self._crop, self.find, self._sigma = boxes, crop, find, sigma
         self._previous: Detection | None = None
@@ -170,21 +204,22 @@ class TopDown:
     def detect_many(self, frames: Sequence[tuple[np.ndarray, float]]) -> list[list[Detection]]:
         """Find people in consecutive frames: the picture and its time in s."""
         crops: list[Crop] = []
-        owners: list[int] = []
-        persons: list[int | None] = []
+        owners: list[tuple[int, int | None, Detection | None]] = []
         for number, (rgb, time_s) in enumerate(frames):
             found_boxes = self._boxes.for_frame(rgb, time_s, self._previous)
-            for box, who in zip(found_boxes, self._boxes.persons, strict=False):
-                persons.append(who)
+            for box, who, seen in zip(found_boxes, self._boxes.persons, self._boxes.seen, strict=True):
                 crops.append(self._crop(rgb, box))
-                owners.append(number)
+                owners.append((number, who, seen))
         answers: list[list[Detection]] = [[] for _ in frames]
         if crops:
             found = self.find(np.stack([crop.pixels for crop in crops]))
-            for person, (crop, number) in enumerate(zip(crops, owners, strict=True)):
+            for person, (crop, (number, who, seen)) in enumerate(zip(crops, owners, strict=True)):
                 detection = self._detection(found, person, crop, frames[number][0].shape[1::-1])
-                if detection is not None:
-                    answers[number].append(replace(detection, person=persons[person]))
+                if detection is None:
+                    continue
+                if self._blend and seen is not None and self._boxes.joint_set is not None:
+                    detection = blended(detection, self.joint_set, seen, self._boxes.joint_set)
+                answers[number].append(replace(detection, person=who))
         self._previous = answers[-1][0] if answers and answers[-1] else None
         return answers
 

@@ -36,6 +36,8 @@ class Torch7:
         Sides of the pictures in px.
     flip
         Average with the answer for the mirrored picture.
+    parabola
+        As for :func:`posemill.detectors.heatmaps.peaks`.
     joints
         Name of the joint set of the network.
     """
@@ -47,9 +49,11 @@ class Torch7:
         program: str | None,
         size: int,
         flip: bool,
+        parabola: bool = False,
         joints: str = "mpii16",
     ) -> None:
-        self._write_weights, self._program, self._size, self._flip = write_weights, program, size, flip
+        self._write_weights, self._program = write_weights, program
+        self._size, self._flip, self._parabola = size, flip, parabola
         self._joints = len(joint_set(joints))
 
     def __enter__(self) -> Self:
@@ -73,7 +77,13 @@ class Torch7:
             assert self._process.stdin is not None and self._process.stdout is not None
             self._peaks = PeakReader(self._process.stdout, tag=_TAG, joints=self._joints, where="th predict.lua")
             with self._explained():
-                self._crops = CropWriter(self._process.stdin, tag=_TAG, size=self._size, flip=self._flip)
+                self._crops = CropWriter(
+                    self._process.stdin,
+                    tag=_TAG,
+                    size=self._size,
+                    flip=self._flip,
+                    parabola=self._parabola,
+                )
             self._stack = stack.pop_all()
         return self
 

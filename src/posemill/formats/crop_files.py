@@ -1,9 +1,10 @@
 """Pictures of people on their way to a network that runs elsewhere, and the peaks of its heatmaps on their way back.
 
 Plain little-endian streams, so that the other side needs no library. Crops: ``pmcrops1``, six int32 (bytes of a tag,
-channels, height, width, kind of pixels, flip), then chunks of int32 n, n tags, n pictures. Peaks: ``pmpeaks1``, six
-int32 (bytes of a tag, joints, 4, heatmap height and width, 0), then chunks of int32 n, n tags as they came, and n x
-joints x 4 float32. A chunk of none ends either. Either may be a file or a pipe.
+channels, height, width, kind of pixels, flags), then chunks of int32 n, n tags, n pictures. Flags: 1 for heatmaps that
+are averaged with those of the mirrored crops, 2 for peaks at the top of a parabola instead of a quarter of a pixel from
+the highest one. Peaks: ``pmpeaks1``, six int32 (bytes of a tag, joints, 4, heatmap height and width, 0), then chunks of
+int32 n, n tags as they came, and n x joints x 4 float32. A chunk of none ends either. Either may be a file or a pipe.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = ["CropWriter", "FoundPeaks", "PeakReader"]
 
 _CROPS, _PEAKS = b"pmcrops1", b"pmpeaks1"
 _FLOAT32 = 1
+_FLIP, _PARABOLA = 1, 2
 _MOST_AT_ONCE = 1024
 
 
@@ -37,11 +39,14 @@ class CropWriter:
         Sides of the crops in px.
     flip
         Whether heatmaps are to be averaged with those of the mirrored crops.
+    parabola
+        Whether peaks are to be at the top of a parabola.
     """
 
-    def __init__(self, file: IO[bytes], *, tag: np.dtype, size: int, flip: bool) -> None:
+    def __init__(self, file: IO[bytes], *, tag: np.dtype, size: int, flip: bool, parabola: bool = False) -> None:
         self._file, self._tag, self._size = file, tag.newbyteorder("<"), size
-        file.write(_CROPS + struct.pack("<6i", self._tag.itemsize, 3, size, size, _FLOAT32, int(flip)))
+        flags = _FLIP * flip + _PARABOLA * parabola
+        file.write(_CROPS + struct.pack("<6i", self._tag.itemsize, 3, size, size, _FLOAT32, flags))
 
     def write(self, tags: np.ndarray, pictures: np.ndarray) -> None:
         """Write a chunk, which the network is given at once.

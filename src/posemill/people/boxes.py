@@ -58,9 +58,14 @@ class BoxSource(Protocol):
     persons
         Of each box of the last answer, the number by which its person is known in all frames; None where that is not
         known. For :attr:`posemill.detectors.protocol.Detection.person`.
+    seen, joint_set
+        Of each box of the last answer, what found the person there saw of them, and the joint set of that; None where
+        nothing did.
     """
 
     persons: list[int | None]
+    seen: list[Detection | None]
+    joint_set: str | None
 
     def for_frame(self, rgb: np.ndarray, time_s: float, previous: Detection | None) -> list[np.ndarray]:
         """Boxes (4,) px, the subject's first; none where nobody is.
@@ -104,8 +109,11 @@ def box_source(options: BoxOptions, *, temporal: bool) -> BoxSource:
 
 
 class _Source:
+    joint_set: str | None = None
+
     def __init__(self) -> None:
         self.persons: list[int | None] = [None]
+        self.seen: list[Detection | None] = [None]
 
     def __enter__(self) -> Self:
         return self
@@ -159,6 +167,7 @@ class FoundBoxes(_Source):
     def __init__(self, detector: Detector, *, every_s: float) -> None:
         super().__init__()
         self._detector, self._every_s = detector, every_s
+        self.joint_set = detector.joint_set
         self._several = False
         self._looked_s = -np.inf
 
@@ -174,17 +183,19 @@ class FoundBoxes(_Source):
         seen = previous is not None and bool((previous.valid & (previous.score > _LOST)).mean() > _LOST)
         if seen and not self._several and time_s - self._looked_s < self._every_s:
             assert previous is not None
-            self.persons = [previous.person]
-            return [around(previous.keypoints, previous.valid)]
+            return self._as_before(previous)
         found = self._detector.detect(rgb, time_s)
         if found:
             self._looked_s, self._several = time_s, len(found) > 1
-            self.persons = [one.person for one in found]
+            self.persons, self.seen = [one.person for one in found], list(found)
             return [around(one.keypoints, one.valid) for one in found]
         if previous is None or not seen or self._several:
-            self.persons = []
+            self.persons, self.seen = [], []
             return []
-        self.persons = [previous.person]
+        return self._as_before(previous)
+
+    def _as_before(self, previous: Detection) -> list[np.ndarray]:
+        self.persons, self.seen = [previous.person], [None]
         return [around(previous.keypoints, previous.valid)]
 
 

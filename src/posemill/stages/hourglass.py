@@ -58,7 +58,9 @@ def crop(video: Path, output: Path, request: StageRequest) -> None:
         finished_file(output) as part,
         part.open("wb") as file,
     ):
-        writer = CropWriter(file, tag=hourglass_torch7.TAG, size=cutter.size, flip=cutter.flip)
+        writer = CropWriter(
+            file, tag=hourglass_torch7.TAG, size=cutter.size, flip=cutter.flip, parabola=cutter.parabola
+        )
         try:
             info = media.probe(video)
             frames = media.frames(video, start_s=float(sheet.get("start_s") or 0.0), info=info)

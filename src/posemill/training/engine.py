@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posemill.errors import InputError
+from posemill.errors import InputError, expected
 from posemill.training.board import Board
 from posemill.training.checkpoints import RunFolder
 from posemill.training.pools import ahead, order
@@ -103,7 +103,7 @@ class Training(ABC):
 
 @dataclass(frozen=True)
 class Running:
-    """How a training is run; nothing here changes the weights.
+    """How a training is run; nothing here but ``stop_at`` changes the weights.
 
     Attributes
     ----------
@@ -121,6 +121,8 @@ class Running:
         Folder for TensorBoard's event file; None: none.
     workers
         Processes that draw pools ahead; 0: this one draws each when it is needed.
+    stop_at
+        Step after which to stop, though the schedule is longer; what is there then can go on later. None: its last.
     """
 
     checkpoint_every: int = 1000
@@ -131,6 +133,11 @@ class Running:
     evaluate_every: int | None = None
     tensorboard: Path | None = None
     workers: int = 0
+    stop_at: int | None = None
+
+    def last(self, steps: int) -> int:
+        """Step after which a training of so many steps ends."""
+        return min(steps, self.stop_at or steps)
 
 
 @dataclass
@@ -182,8 +189,8 @@ def run(
     Raises
     ------
     InputError
-        The folder is another request's, cannot be written or holds a damaged checkpoint; a scalar is not finite;
-        ``tensorboard`` without the package.
+        The folder is another request's, cannot be written or holds a damaged checkpoint, or one later than ``stop_at``;
+        a scalar is not finite; ``tensorboard`` without the package.
     """
     import torch
 
@@ -193,28 +200,31 @@ def run(
         module.to(training.device).train()
     place = None if folder is None else RunFolder(folder, request or {})
     first = 0 if place is None else place.open(training, resume=running.resume)
+    last = running.last(training.steps)
+    if first > last:
+        raise InputError(expected("stop_at", f"{first} or more", last, where=folder, do="so many are done already"))
     means, newest = _Means(), {}
     per_pass = training.pool_rows // training.batch
     per_pool = per_pass * training.passes
-    last_pool = -(-training.steps // per_pool) if first < training.steps else 0
+    last_pool = -(-last // per_pool) if first < last else 0
     with board, ahead(training.pool, range(first // per_pool, last_pool), running.workers) as pools:
         done = first
         for index, arrays in pools:
             rows = order(training.seed, index, len(next(iter(arrays.values()))), training.batch, per_pass)
             drawn = {name: as_tensor(a).to(training.device) for name, a in arrays.items()}
-            for number in range(done, min((index + 1) * per_pool, training.steps)):
+            for number in range(done, min((index + 1) * per_pool, last)):
                 # What a step draws (dropout, a critic's mixtures) depends on its number alone.
                 torch.manual_seed(int(np.random.SeedSequence([training.seed, number, 2]).generate_state(1)[0]))
                 chosen = torch.from_numpy(rows(number - index * per_pool)).to(training.device)
                 means.add(training.step({name: a[chosen] for name, a in drawn.items()}, number))
                 done = number + 1
-                saving = _falls(done, running.checkpoint_every, running.series_every) or done == training.steps
+                saving = _falls(done, running.checkpoint_every, running.series_every) or done == last
                 if saving or done % running.log_every == 0:
                     newest = finite(means.take(), done)
                     board.add(done, newest)
                     if place is not None:
                         place.log(done, newest)
-                if running.evaluate_every and (done % running.evaluate_every == 0 or done == training.steps):
+                if running.evaluate_every and (done % running.evaluate_every == 0 or done == last):
                     measured = {f"evaluate/{k}": v for k, v in _evaluated(training, evaluate).items()}
                     board.add(done, measured)
                     if place is not None:

@@ -17,7 +17,7 @@ from posemill.stages.train.running import RunOptions
 __all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split", "request_options", "terms"]
 
 # Said of the weights or measured afterwards: of no consequence to the training.
-_AFTERWARDS = ("weights_terms", "data_terms", "windows", "start", "unseen", "measured")
+_AFTERWARDS = ("stop_at", "weights_terms", "data_terms", "windows", "start", "unseen", "measured")
 
 
 class TrainOptions(RunOptions, extra="forbid"):
@@ -36,8 +36,8 @@ class TrainOptions(RunOptions, extra="forbid"):
 
     @property
     def said(self) -> dict[str, Any]:
-        """What a card says of them: without how the training was run, and files by name."""
-        values = self.model_dump(mode="json", exclude=set(RunOptions.model_fields))
+        """What a card says of them: without what changes no weights, and files by name."""
+        values = self.model_dump(mode="json", exclude=set(RunOptions.model_fields) - {"stop_at"})
         files = {name: value.name for name in values if isinstance(value := getattr(self, name), Path)}
         return values | files
 

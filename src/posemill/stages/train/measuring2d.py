@@ -26,7 +26,7 @@ class Answers(NamedTuple):
     spread: PerJoint
 
 
-def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
+def measure(network: Any, pictures: dict[str, np.ndarray], *, parabola: bool) -> dict[str, Any]:
     """Sigma fitted on the first half of the pictures, and figures of the second.
 
     Parameters
@@ -35,6 +35,8 @@ def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
         Pixels (N, R, R, 3), 0 to 255, to heatmaps: :class:`posemill.detectors.inference.Runner`.
     pictures
         As :class:`posemill.training.pictures.growing.PaintedPictures` draws them.
+    parabola
+        As for :func:`posemill.detectors.heatmaps.peaks`.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
     from posemill.training.pictures.spread import fit_sigma
 
     joints = joint_set("mpii16")
-    answers = _answers(network, pictures["picture"])
+    answers = _answers(network, pictures["picture"], parabola=parabola)
     truth, asked, size = pictures["joints"].astype(float), pictures["present"], pictures["size_px"].astype(float)
     half = len(truth) // 2
     first, second = slice(None, half), slice(half, None)
@@ -81,13 +83,13 @@ def measure(network: Any, pictures: dict[str, np.ndarray]) -> dict[str, Any]:
     return {"sigma": said, "results": results}
 
 
-def _answers(network: Any, pictures: np.ndarray) -> Answers:
+def _answers(network: Any, pictures: np.ndarray, *, parabola: bool) -> Answers:
     from posemill.detectors.heatmaps import found_by, to_crop
     from posemill.skeleton import joint_set
 
     swap = joint_set("mpii16").flip_permutation
     parts = [
-        found_by(pictures[i : i + _BATCH].astype(np.float32), network=network, swap=swap)
+        found_by(pictures[i : i + _BATCH].astype(np.float32), network=network, swap=swap, parabola=parabola)
         for i in range(0, len(pictures), _BATCH)
     ]
     points = to_crop(np.concatenate([p.points for p in parts]), _STEP_PX)

@@ -16,6 +16,7 @@ from posemill.stages.train.data import TrainOptions, check_options, request_opti
 from posemill.stages.train.running import go, tell
 
 if TYPE_CHECKING:
+    from posemill.training.pictures.painted import Variety
     from posemill.training.pictures.pose2d import Pictures, Schedule2d
     from posemill.training.pictures.presets import Preset2d
 
@@ -118,12 +119,12 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
     state = {key: tensor.cpu().numpy() for key, tensor in training.modules["network"].state_dict().items()}
     tensors = as_stored(state)
     if options.pictures is not None:
-        card["margin"] = _MARGIN
+        card |= {"margin": _MARGIN, "peaks": "parabola"}
     if preset.normalise is not None:
         card |= {"channels": "rgb", "mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
     card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
     if options.unseen is not None:
-        card |= _measured(name, tensors, preset, options.unseen, options.measured, likely=options.variety == "likely")
+        card |= _measured(name, tensors, preset, options)
     write_weights(output, tensors, card)
     tell(output, card.get("results", {}))
     return pace
@@ -133,7 +134,6 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
     """What is learnt from, and what the card says of it."""
     from posemill.formats.pictures import SHARD, read_request, shards
     from posemill.training.pictures.growing import PaintedPictures
-    from posemill.training.pictures.painted import LIKELY, WIDE
 
     if (options.pictures is None) == (options.dataset is None):
         found = "neither" if options.pictures is None else "both"
@@ -151,15 +151,17 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
     count = options.shards or len(shards(options.pictures))
     if count < 1:
         raise InputError(expected("pictures", "at least one shard", "none", where=options.pictures))
-    chosen = LIKELY if options.variety == "likely" else WIDE
-    source = PaintedPictures(options.pictures, count, first=options.first_shards, growth=options.growth, variety=chosen)
+    source = PaintedPictures(
+        options.pictures, count, first=options.first_shards, growth=options.growth, variety=_variety(options)
+    )
     return source, {"trained_on": {"pictures": SHARD * count, **made}}
 
 
 def _measured(
-    name: str, tensors: dict[str, np.ndarray], preset: Preset2d, unseen: Path, count: int, *, likely: bool
+    name: str, tensors: dict[str, np.ndarray], preset: Preset2d, options: TrainPose2dOptions
 ) -> dict[str, Any]:
     """Sigma and results for the card, of the weights as they are stored."""
+    assert options.unseen is not None
     from posemill.detectors.inference import Runner
     from posemill.formats.pictures import read_request, shards
     from posemill.lifters.loading import build as load
@@ -168,14 +170,20 @@ def _measured(
     from posemill.networks.pose_resnet import PoseResnet
     from posemill.stages.train.measuring2d import measure
     from posemill.training.pictures.growing import PaintedPictures
-    from posemill.training.pictures.painted import LIKELY, WIDE
 
-    made = read_request(unseen)
-    source = PaintedPictures(unseen, len(shards(unseen)), variety=LIKELY if likely else WIDE)
-    drawn = source.draw(count, preset.schedule.sides[-1][1], 0, np.random.default_rng(1))
-    network = load(Hourglass if name == "hourglass" else PoseResnet, preset.network, tensors, unseen)
+    made = read_request(options.unseen)
+    source = PaintedPictures(options.unseen, len(shards(options.unseen)), variety=_variety(options))
+    drawn = source.draw(options.measured, preset.schedule.sides[-1][1], 0, np.random.default_rng(1))
+    network = load(Hourglass if name == "hourglass" else PoseResnet, preset.network, tensors, options.unseen)
     mean, deviation = (None, None) if preset.normalise is None else (np.array(v) for v in preset.normalise)
     runner = Runner(
         network, device_name()[0], half=False, mean=np.zeros(3) if mean is None else mean, deviation=deviation
     )
-    return measure(runner, drawn) | {"measured_on": {"people": made["people"], "motion_sha256": made["motion_sha256"]}}
+    found = measure(runner, drawn, parabola=options.pictures is not None)
+    return found | {"measured_on": {"people": made["people"], "motion_sha256": made["motion_sha256"]}}
+
+
+def _variety(options: TrainPose2dOptions) -> Variety:
+    from posemill.training.pictures.painted import LIKELY, WIDE
+
+    return LIKELY if options.variety == "likely" else WIDE

@@ -21,7 +21,7 @@ __all__ = ["RunOptions", "Start", "go", "run_folder", "tell"]
 
 
 class RunOptions(BaseModel, extra="forbid"):
-    """How a training is run; none of it changes the weights."""
+    """How a training is run; none of it but ``stop_at`` changes the weights."""
 
     resume: Annotated[
         bool,
@@ -38,6 +38,10 @@ class RunOptions(BaseModel, extra="forbid"):
     ] = None
     tensorboard: Annotated[Path | None, Field(description="Folder for TensorBoard's event file")] = None
     workers: Annotated[int, Field(ge=0, le=256, description="Processes that draw examples ahead; 0: none")] = 0
+    stop_at: Annotated[
+        int | None,
+        Field(ge=1, description="Step after which to stop before the schedule's end, and write what there is"),
+    ] = None
 
 
 class Start:
@@ -100,7 +104,7 @@ def go(
         if ticker is None:
             if done > 1:
                 print(f"train {name}: goes on from step {done - 1} in {run_folder(output)}", file=sys.stderr)
-            ticker = Ticker(training.steps - done + 1, f"train {name}", "step")
+            ticker = Ticker(running.last(training.steps) - done + 1, f"train {name}", "step")
         ticker.step(", ".join(f"{key} {value:.4g}" for key, value in scalars.items()))
 
     running = Running(**{key: getattr(options, key) for key in RunOptions.model_fields})
@@ -124,7 +128,7 @@ def go(
     finally:
         if ticker is not None:
             ticker.__exit__(None, None, None)
-    done = training.steps - first
+    done = running.last(training.steps) - first
     return (now() - began) / done if done else float("nan")
 
 
