@@ -67,8 +67,8 @@ def test_without_calibration_people_stand_on_their_floor(tmp_path):
     walk = merged(tmp_path).clips["walk"]
     joints = walk.tracks["p1"].arrays["joints"]
     assert (walk.attrs["frame"], walk.attrs["world_source"]) == ("world", "body")
-    true = convert(people()[1], "posemill28", "h36m17")[0]
-    names = JOINT_SETS["h36m17"]
+    true = convert(people()[1], "posemill28", "posemill21")[0]
+    names = JOINT_SETS["posemill21"]
     np.testing.assert_allclose(
         np.nanmedian(joints[..., 2], axis=0), np.median(true[..., 2], axis=0), atol=0.06, err_msg=str(names.joints)
     )
