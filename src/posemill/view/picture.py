@@ -26,7 +26,8 @@ _LEFT, _RIGHT, _MIDDLE = "#1f77d0", "#e8622c", "#3c4654"
 _GRID, _PATH, _GHOST, _CONTACT = "#c9d1d9", "#7a4fb5", "#9fb0c3", "#1c9c5b"
 # Turns (x right, y down, z forward) into axes whose third is up.
 _CAMERA_TO_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-_ANKLES = joint_set("h36m17").indices(("left_ankle", "right_ankle"))
+_H36M = joint_set("h36m17")
+_ANKLES = _H36M.indices(("left_ankle", "right_ankle"))
 _GRID_M = 0.5
 _WIDE_IN, _HIGH_IN, _DPI = 14.0, 7.2, 100
 
@@ -303,7 +304,8 @@ def _draw_notes(ax: Axes, view: ClipView) -> None:
     """Name the colours, and the mean sigma of the pose, along the upper edge."""
     from matplotlib.lines import Line2D
 
-    sigma = view.sigma_m[view.frame]
+    # As in the summary: of the joints that all methods have.
+    sigma = view.sigma_m[view.frame, : len(_H36M)]
     entries: list[tuple[str, Line2D]] = [
         (n, Line2D([], [], color=c, lw=5)) for n, c in (("left", _LEFT), ("right", _RIGHT))
     ]
