@@ -11,10 +11,29 @@ import numpy as np
 from posemill.arrays import Points2
 from posemill.skeleton import JOINT_SETS, bone_lengths, joint_set
 
-__all__ = ["SEGMENTS", "STANDARD_LENGTH_M", "body_length", "stature_px"]
+__all__ = [
+    "ANKLE_HEIGHT",
+    "BEARING_HEIGHT",
+    "LOWEST_ANKLE",
+    "SEGMENTS",
+    "SOLE_HEIGHT",
+    "STANDARD_LENGTH_M",
+    "body_length",
+    "stature_px",
+]
 
 STANDARD_LENGTH_M = 1.30
 """Thigh + shank + trunk (pelvis to thorax) of the body that lifters answer with: about 1.70 m tall."""
+
+# Heights above the floor as shares of stature; the first two are medians over captured motion with the true up.
+ANKLE_HEIGHT = 0.050
+"""Of the joint that detectors and motion capture call ankle, over a foot that stands flat."""
+SOLE_HEIGHT = 0.010
+"""Of the middle of heel and big toe of a foot that stands flat."""
+BEARING_HEIGHT = 0.015
+"""Of a heel or big toe that bears the foot alone, which then rolls about the heel's rim or the ball of the foot."""
+LOWEST_ANKLE = 0.039
+"""Of the ankle's joint centre (Drillis and Contini): the joint called ankle is not lower, however the foot turns."""
 
 _BODY = JOINT_SETS["h36m17"]
 _CHILDREN = [_BODY.joints[child] for _, child in _BODY.bones]

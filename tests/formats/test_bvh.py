@@ -270,3 +270,86 @@ def test_gaps_cannot_be_written(tmp_path):
     bvh.motion[0, 0] = np.nan
     with pytest.raises(InputError, match="cannot hold gaps"):
         write_bvh(tmp_path / "a.bvh", bvh)
+
+
+# ------------------------------------------------------------------------------------------------------ feet
+
+F = joint_set("posemill21")
+# From the ankle, facing -y: heel behind it and toe before it, both 7 cm down.
+FOOT = {"heel": (0, 0.05, -0.07), "big_toe": (0, -0.17, -0.07)}
+
+
+def with_feet(joints: np.ndarray, turns: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    """(T, 21, 3) from (T, 17, 3): rigid feet, turned by (T, 3, 3) of their side."""
+    out = np.concatenate([joints, np.zeros((len(joints), 4, 3))], 1)
+    for side in ("left", "right"):
+        turn = (turns or {}).get(side, np.broadcast_to(np.eye(3), (len(joints), 3, 3)))
+        for part, place in FOOT.items():
+            out[:, F.index(f"{side}_{part}")] = joints[:, H.index(f"{side}_ankle")] + turn @ np.array(place)
+    return out
+
+
+def tiptoe(degrees: np.ndarray) -> np.ndarray:
+    """Turns (T, 3, 3) about x, toes down."""
+    a = np.deg2rad(degrees)
+    zero, one = np.zeros(len(a)), np.ones(len(a))
+    rows = [(one, zero, zero), (zero, np.cos(a), -np.sin(a)), (zero, np.sin(a), np.cos(a))]
+    return np.stack([np.stack(row, -1) for row in rows], 1)
+
+
+@pytest.mark.parametrize("frame", ["world", "camera"])
+@pytest.mark.parametrize("name", motions())
+def test_feet_come_back_from_the_file(tmp_path, name, frame):
+    joints = motions()[name]
+    pitch = np.linspace(0, 50, len(joints))
+    joints = with_feet(joints, {"left": tiptoe(pitch), "right": tiptoe(-pitch)})
+    bvh, deviation = bvh_from_joints(joints, fps=30.0, frame=frame, joints_of="posemill21")
+    write_bvh(tmp_path / "a.bvh", bvh)
+    np.testing.assert_allclose(joints_from_bvh(read_bvh(tmp_path / "a.bvh"), frame), joints, atol=2e-6)
+    assert np.nanmax(deviation) < 1e-6
+    # The rest of the rig is the same with feet and without.
+    alone, _ = bvh_from_joints(joints[:, :17], fps=30.0, frame=frame)
+    np.testing.assert_allclose(joints_from_bvh(alone, frame), joints[:, :17], atol=1e-9)
+    for node in ("left_knee", "right_hip", "head_top", "left_wrist"):
+        a, b = (local_rotations(x)[:, x.index(node)] for x in (alone, bvh))
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_a_foot_turns_about_its_ankle_as_one_part():
+    """On tiptoe by 30 degrees: the ankle's node turns by that about x, heel and toe do not turn themselves."""
+    joints = with_feet(np.stack([standing()] * 2), {"left": tiptoe(np.array([0.0, 30.0]))})
+    bvh, _ = bvh_from_joints(joints, fps=30.0, frame="world", joints_of="posemill21")
+    local = local_rotations(bvh)
+    np.testing.assert_allclose(local[0, bvh.index("left_ankle")], np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(local[1, bvh.index("left_ankle")] @ [1, 0, 0], [1, 0, 0], atol=1e-9)
+    angle = np.rad2deg(np.arccos((np.trace(local[1, bvh.index("left_ankle")]) - 1) / 2))
+    assert angle == pytest.approx(30, abs=1e-6)
+    for node in ("left_heel", "left_big_toe", "right_ankle"):
+        np.testing.assert_allclose(local[1, bvh.index(node)], np.eye(3), atol=1e-9)
+    assert {"left_heel_end", "right_big_toe_end"} < set(bvh.names) and "left_ankle_end" not in bvh.names
+    # At rest soles are level: heel and toe 7 cm under the ankle, in cm.
+    for part, (_, back, down) in FOOT.items():
+        np.testing.assert_allclose(bvh.offsets[bvh.index(f"right_{part}")], [0, 100 * down, -100 * back], atol=1e-9)
+
+
+def test_feet_that_are_never_seen_rest_on_the_shin_and_bending_ones_are_reported():
+    joints = with_feet(motions()["squat"])
+    lost = F.indices(("left_heel", "left_big_toe"))
+    joints[:, lost] = np.nan
+    bvh, deviation = bvh_from_joints(joints, fps=30.0, frame="world", joints_of="posemill21")
+    np.testing.assert_allclose(
+        local_rotations(bvh)[:, bvh.index("left_ankle")], np.eye(3)[None].repeat(41, 0), atol=1e-9
+    )
+    np.testing.assert_allclose(np.linalg.norm(bvh.offsets[bvh.index("left_big_toe")]), np.hypot(17, 7), atol=1e-6)
+    assert np.isnan(deviation[:, lost]).all() and np.nanmax(deviation) < 1e-6
+    joints = with_feet(motions()["squat"])
+    joints[20, F.index("right_big_toe"), 2] += 0.03
+    _, deviation = bvh_from_joints(joints, fps=30.0, frame="world", joints_of="posemill21")
+    assert deviation[20].max() > 0.01 and np.delete(deviation, 20, 0).max() < 1e-9
+
+
+def test_other_joint_sets_are_refused():
+    with pytest.raises(InputError, match="expected posemill21 or h36m17, got coco17"):
+        bvh_from_joints(standing()[None], fps=30.0, frame="world", joints_of="coco17")
+    with pytest.raises(InputError, match=r"expected \(frames, 21, 3\), got \(1, 17, 3\)"):
+        bvh_from_joints(standing()[None], fps=30.0, frame="world", joints_of="posemill21")

@@ -9,7 +9,7 @@ from posemill.formats.artifact import Artifact, Clip, Track
 from posemill.provenance import StageRequest
 from posemill.skeleton import joint_set
 
-H36M, TRUTH = joint_set("h36m17"), joint_set("posemill28")
+H36M, FEET, TRUTH = (joint_set(name) for name in ("h36m17", "posemill21", "posemill28"))
 SIZE = (640, 480)
 FPS = 25.0
 REQUEST = StageRequest("test")
@@ -22,6 +22,10 @@ _STANDING = {
     "left_hip": (0.12, 0, 0.93),
     "left_knee": (0.12, -0.05, 0.50),
     "left_ankle": (0.12, 0, 0.08),
+    "right_heel": (-0.12, 0.05, 0.01),
+    "right_big_toe": (-0.12, -0.17, 0.01),
+    "left_heel": (0.12, 0.05, 0.01),
+    "left_big_toe": (0.12, -0.17, 0.01),
     "spine": (0, 0, 1.18),
     "thorax": (0, 0, 1.42),
     "neck_nose": (0, -0.05, 1.55),
@@ -83,14 +87,16 @@ def merged(
     invalid: tuple[int, ...] = (),
     shift_m: tuple[float, float, float] = (0, 0, 0),
     temporal: bool = True,
+    joints_of: str = "h36m17",
 ) -> Artifact:
     """The truth, moved by ``shift_m`` in ``frame``; no pose in the frames ``invalid``."""
-    world = joints_world(frames)[:, :17]
+    names = joint_set(joints_of)
+    world = joints_world(frames)[:, TRUTH.indices(names.joints)]
     cam = camera()
     in_camera = cam.world_to_camera(world)
     joints = (world if frame == "world" else in_camera) + np.array(shift_m)
     in_camera = cam.world_to_camera(joints) if frame == "world" else joints
-    valid = np.ones((frames, 17), bool)
+    valid = np.ones((frames, len(names)), bool)
     valid[list(invalid)] = False
 
     def gapped(values: np.ndarray) -> np.ndarray:
@@ -101,10 +107,10 @@ def merged(
         "joints": gapped(joints),
         "joints_camera": gapped(in_camera),
         "root": gapped(joints)[:, 0],
-        "sigma": gapped(np.full((frames, 17, 3), 0.02)),
+        "sigma": gapped(np.full((*valid.shape, 3), 0.02)),
         "valid": valid,
         "contact": np.stack([np.arange(frames) % 20 < 12, np.arange(frames) % 20 >= 8], 1),
-        "moved": gapped(np.zeros((frames, 17))),
+        "moved": gapped(np.zeros(valid.shape)),
     }
     attrs = {
         "frame": frame,
@@ -124,7 +130,7 @@ def merged(
         )
         for c in clips
     }
-    return Artifact("merged3d", "S1", "h36m17", made, {"method": "", "fingerprint": "f"})
+    return Artifact("merged3d", "S1", joints_of, made, {"method": "", "fingerprint": "f"})
 
 
 def keypoints(

@@ -194,6 +194,29 @@ def test_sigma_by_hand(tmp_path):
     assert figures["nll_nats"] == pytest.approx(nll, abs=0.001)
 
 
+def test_heels_and_toes_change_no_figure_of_the_protocols_that_leave_them_out(tmp_path):
+    plain = compare(tmp_path, es.merged(shift_m=(0.03, 0, 0)), es.truth(), es.keypoints())
+    footed = es.merged(shift_m=(0.03, 0, 0), joints_of="posemill21")
+    for name in ("joints", "joints_camera", "sigma"):
+        footed.clips["walk"].tracks["p1"].arrays[name][:, 17:] += 0.5
+    assert compare(tmp_path, footed, es.truth(), es.keypoints())["pooled"] == plain["pooled"]
+
+
+def test_a_protocol_with_heels_and_toes(tmp_path):
+    pred = es.merged(joints_of="posemill21")
+    for name in ("joints", "joints_camera"):
+        pred.clips["walk"].tracks["p1"].arrays[name][:, es.FEET.index("left_heel"), 0] += 0.16
+    for made, error_mm, coverage in ((pred, 10, 100), (es.merged(), 0, 75)):
+        write(tmp_path / "m.h5", made)
+        write(tmp_path / "t.h5", es.truth())
+        report = evaluate.run(
+            tmp_path / "m.h5", tmp_path / "t.h5", tmp_path / "e.json", es.REQUEST, protocol_name="posemill-16"
+        )
+        figures = report["pooled"]["world"]["visible"]
+        assert figures["mpjpe_mm"] == pytest.approx(error_mm, abs=0.01) and figures["coverage_percent"] == coverage
+    assert len(report["protocol"]["joints"]) == 16
+
+
 def lifted(merged: Artifact) -> Artifact:
     """The same poses with the pelvis at the origin, as lift writes them."""
     out = Artifact("lifted3d", merged.subject, "h36m17", attrs={"units": "m"})

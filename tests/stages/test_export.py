@@ -30,6 +30,22 @@ def test_bvh_gives_the_joints_back_within_a_millimetre(tmp_path, frame):
     assert note["interpolated"] == [] and not note["resampled"]
 
 
+def test_heels_and_toes_are_exported_where_they_are(tmp_path):
+    made = es.merged(joints_of="posemill21")
+    write(tmp_path / "p.h5", made)
+    joints = made.clips["walk"].tracks["p1"].arrays["joints"]
+    export.run(tmp_path / "p.h5", tmp_path / "out", BVH)
+    back = joints_from_bvh(read_bvh(tmp_path / "out/walk.p1.bvh"), "world")
+    np.testing.assert_allclose(back, joints, atol=1e-4)
+    note = json.loads((tmp_path / "out/walk.p1.json").read_text())
+    assert note["joints"] == list(es.FEET.joints) and note["max_deviation_m"] < 1e-4 and note["never_seen"] == []
+    export.run(tmp_path / "p.h5", tmp_path / "out", CSV)
+    table = read_csv_table(tmp_path / "out/walk.p1.csv")
+    toe = np.stack([table[f"left_big_toe_{axis}_m"] for axis in "xyz"], -1)
+    np.testing.assert_allclose(toe, joints[:, es.FEET.index("left_big_toe")], atol=1e-6)
+    assert (table["right_heel_valid"] == 1).all() and (table["right_heel_sigma_x_m"] == 0.02).all()
+
+
 def test_gaps_are_listed(tmp_path):
     made = es.merged(10, invalid=(3, 4, 9))
     made.clips["walk"].tracks["p1"].arrays["valid"][6, 16] = False

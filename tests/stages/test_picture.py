@@ -14,6 +14,7 @@ from posemill.stages import picture
 from tests.stages import exported_subject as es
 
 FRAMES = 50
+SIDES = ((0x1F, 0x77, 0xD0), (0xE8, 0x62, 0x2C))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,15 @@ def test_shows_the_frame_a_third_in_with_the_pose_beside_it(tmp_path, video, fra
     assert image.shape == (720, 1400, 3)
     assert shown_grey(image) == pytest.approx(4 * 16, abs=3)
     right = image[100:560, 760:]
-    for colour in ((0x1F, 0x77, 0xD0), (0xE8, 0x62, 0x2C), (0x7A, 0x4F, 0xB5)):
+    for colour in (*SIDES, (0x7A, 0x4F, 0xB5)):
         assert (np.abs(right - colour).max(-1) < 12).sum() > 40, "left, right and path are drawn"
+
+
+def test_feet_are_drawn_where_they_are(tmp_path, video):
+    without = draw(tmp_path, video, es.merged(FRAMES))
+    image = draw(tmp_path, video, es.merged(FRAMES, joints_of="posemill21"))
+    blue, orange = ([(np.abs(one - colour).max(-1) < 12).sum() for one in (without, image)] for colour in SIDES)
+    assert blue[1] > blue[0] and orange[1] > orange[0]
 
 
 def test_takes_the_nearest_frame_that_has_a_pose(tmp_path, video):

@@ -49,6 +49,15 @@ def test_each_clip_has_a_verdict_with_reasons(tmp_path):
     assert (report["measures"]["sigma_mm"]["warn"], report["measures"]["sigma_mm"]["fail"]) == (15, None)
 
 
+def test_heels_and_toes_have_no_say_in_gates_that_hold_for_all_methods(tmp_path):
+    merged, seen = two_clips()
+    with_feet = es.merged(clips=("walk", "off"), joints_of="posemill21")
+    with_feet.clips["bad"] = merged.clips["bad"]
+    for name, value in (("sigma", 0.5), ("moved", 0.3)):
+        with_feet.clips["walk"].tracks["p1"].arrays[name][:, 17:] = value
+    assert judged(tmp_path, with_feet, seen)["clips"] == judged(tmp_path, merged, seen)["clips"]
+
+
 def test_in_the_camera_frame_the_floor_is_unknown(tmp_path):
     report = judged(tmp_path, es.merged(frame="camera"), es.keypoints())
     assert report["clips"]["walk"]["tracks"]["p1"]["values"]["floor_piercing_mm"] is None

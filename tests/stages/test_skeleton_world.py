@@ -67,8 +67,8 @@ def test_without_calibration_people_stand_on_their_floor(tmp_path):
     walk = merged(tmp_path).clips["walk"]
     joints = walk.tracks["p1"].arrays["joints"]
     assert (walk.attrs["frame"], walk.attrs["world_source"]) == ("world", "body")
-    true = convert(people()[1], "posemill28", "h36m17")[0]
-    names = JOINT_SETS["h36m17"]
+    true = convert(people()[1], "posemill28", "posemill21")[0]
+    names = JOINT_SETS["posemill21"]
     np.testing.assert_allclose(
         np.nanmedian(joints[..., 2], axis=0), np.median(true[..., 2], axis=0), atol=0.06, err_msg=str(names.joints)
     )
@@ -172,7 +172,19 @@ def test_a_named_skeleton_serves_another_lifter(tmp_path):
     write_subject(tmp_path, CLIPS, lifter_scale=1.25, lifter="y")
     result = placed(tmp_path, tmp_path / SKELETON)
     assert float(result.arrays["scale"]) == pytest.approx(1.25, rel=1e-3)
-    np.testing.assert_array_equal(result.arrays["bone_lengths"], read(tmp_path / SKELETON).arrays["bone_lengths"][:16])
+    for name in ("bone_lengths", "sole_length"):
+        np.testing.assert_array_equal(result.arrays[name], read(tmp_path / SKELETON).arrays[name])
+
+
+def test_a_skeleton_without_soles_gets_those_of_the_poses(tmp_path):
+    write_subject(tmp_path, CLIPS)
+    bones = measured(tmp_path, height_m=HEIGHT_M)
+    sole = float(bones.arrays.pop("sole_length"))
+    assert 0.13 < sole / HEIGHT_M < 0.16
+    write(tmp_path / SKELETON, bones)
+    result = placed(tmp_path, tmp_path / SKELETON)
+    assert float(result.arrays["sole_length"]) == pytest.approx(sole, rel=1e-5)
+    np.testing.assert_array_equal(result.arrays["bone_lengths"][:16], bones.arrays["bone_lengths"][:16])
 
 
 def test_another_persons_skeleton_and_another_file_are_refused(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 
 from posemill.errors import ClipError, InputError
@@ -30,6 +31,21 @@ def test_a_row_for_each_clip(tmp_path):
     assert (walk["duration_s"], walk["frame"], walk["sigma_mm"]) == ("2.00", "world", "20.0")
     assert table[1]["reason"] == "not a video: text" and table[1]["frames"] == ""
     assert (table[0]["frame"], table[0]["world_source"]) == ("camera", "none")
+
+
+def test_figures_of_all_methods_are_of_the_same_joints(tmp_path):
+    tables = []
+    for joints_of in ("h36m17", "posemill21"):
+        made = es.merged(50, joints_of=joints_of)
+        arrays = made.clips["walk"].tracks["p1"].arrays
+        for name in ("joints", "joints_camera", "sigma", "moved"):
+            arrays[name][:10, 17:] = np.nan
+        arrays["valid"][:10, 17:] = False
+        arrays["sigma"][10:, 17:] = 0.5
+        write(tmp_path / "a.h5", made)
+        summary.run([tmp_path / "a.h5"], tmp_path / "s.tsv")
+        tables.append(rows(tmp_path / "s.tsv"))
+    assert tables[0] == tables[1]
 
 
 def test_check_is_silent_when_all_is_well(tmp_path):

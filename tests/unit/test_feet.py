@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from posemill.formats.artifact import read
-from posemill.merging import planting
-from posemill.merging.feet import SeenFeet, lock_feet, soles_of
+from posemill.merging import equations
+from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
 from posemill.merging.options import MergeOptions
+from posemill.merging.soles import soles_of
 from posemill.metrics.feet import contact_score, joint_foot_sliding, pair_contacts
+from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, bone_lengths
 
 DEMO = Path(__file__).parents[2] / "resources/demo/S9/truth.h5"
@@ -30,9 +32,9 @@ class Walk:
         assert found.camera is not None
         self.time, self.camera = found.time, found.camera
         self.joints = arrays["joints"][:, :17].astype(np.float64)
-        self.lengths = np.median(bone_lengths(self.joints), axis=0)
-        in_camera = arrays["joints_camera"].astype(np.float64)
-        soles = soles_of(self.time, in_camera, truth.joint_set, None)
+        self.bones = Skeleton(np.median(bone_lengths(self.joints), axis=0), 1.0, 0.0, "height_m")
+        pick = JOINT_SETS[truth.joint_set].indices(JOINT_SETS["posemill21"].joints)
+        soles = soles_of(arrays["joints_camera"][:, pick].astype(np.float64))
         keypoints = arrays["keypoints"].astype(np.float64)
         shape = keypoints.shape[:2]
         self.seen = SeenFeet(keypoints, np.full(shape, 1.0), np.ones(shape, dtype=bool), truth.joint_set, soles)
@@ -43,8 +45,9 @@ class Walk:
         sigma = np.tile([0.02, 0.02, 0.05], (len(joints), 17, 1))
         path = np.tile([0.01, 0.01, 0.06], (len(joints), 1))
         seen = options.pop("seen", self.seen)
-        chosen = MergeOptions(**options)
-        return lock_feet(self.time[: len(joints)], joints, sigma, path, self.lengths, self.camera, seen, chosen)
+        time = self.time[: len(joints)]
+        person = PersonInWorld(time, joints, sigma, path, self.bones, self.camera, seen)
+        return lock_feet(person, MergeOptions(**options))
 
     def sliding(self, joints: np.ndarray) -> float:
         """Mean speed of the ankles while the true foot is flat, m/s."""
@@ -151,8 +154,8 @@ def test_short_clips(walk, frames):
 
 def test_long_clips_are_solved_in_windows_without_a_seam(walk, monkeypatch):
     whole, _ = walk.lock(walk.drifting())
-    monkeypatch.setattr(planting, "_WINDOW", 100)
-    monkeypatch.setattr(planting, "_OVERLAP", 50)
+    monkeypatch.setattr(equations, "_WINDOW", 100)
+    monkeypatch.setattr(equations, "_OVERLAP", 50)
     parts, _ = walk.lock(walk.drifting())
     assert np.abs(parts - whole).max() < 0.02
     jump = np.linalg.norm(np.diff(parts - whole, axis=0), axis=-1)

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from posemill.merging.merge import axis_sigma, merge
 from posemill.merging.options import MergeOptions
 from posemill.merging.steady import smooth_motion
+from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, bone_lengths
 from tests.walker import CAMERAS, LENGTHS, walker
 
@@ -28,8 +29,7 @@ def merged(pose, root, *, scale=1.0, camera=CAMERA, temporal=True, time=None, si
         np.where(np.isfinite(pose), sigma, np.nan),
         root,
         np.where(np.isfinite(root), (0.01, 0.01, 0.05), np.nan),
-        LENGTHS,
-        scale,
+        Skeleton(LENGTHS, scale, 0.0, "height_m"),
         camera,
         temporal=temporal,
         options=MergeOptions(**options),

@@ -54,7 +54,7 @@ def evaluate(
     keypoints2d
         Adds the error of the 2D keypoints.
     protocol
-        What is compared, aligned and averaged: posemill-12, posemill-14, posemill-17, h36m-p1, h36m-p2, ...
+        What is compared, aligned and averaged: posemill-12, posemill-14, posemill-16, posemill-17, h36m-p1, ...
     accept
         Accept what a check suspects (units, sides, order, shift), and record it; may be repeated.
     also

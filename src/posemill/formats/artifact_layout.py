@@ -28,7 +28,7 @@ def write_tree(f: h5py.File, artifact: Artifact, schema: Schema) -> None:
     f.attrs["attrs"] = _json(artifact.attrs)
     f.attrs["provenance"] = _json(artifact.provenance)
     scales = _write_scales(f, artifact, schema)
-    for spec in schema.subject:
+    for spec in (spec for spec in schema.subject if spec.name in artifact.arrays):
         _write_field(f, spec, artifact.arrays[spec.name], scales, spec.frame)
     for clip_id in sorted(artifact.clips):
         _write_clip(f.create_group(clip_id), artifact.clips[clip_id], schema, scales)

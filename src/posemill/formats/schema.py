@@ -96,6 +96,7 @@ SCHEMAS: dict[str, Schema] = {
                 Field("bone_lengths", ("bone",), "m", "none"),
                 Field("scale", (), "1", "none"),
                 Field("scale_sigma", (), "1", "none"),
+                Field("sole_length", (), "m", "none", optional=True),
             ),
         ),
         Schema(
@@ -110,6 +111,7 @@ SCHEMAS: dict[str, Schema] = {
                 Field("bone_lengths", ("bone",), "m", "none"),
                 Field("scale", (), "1", "none"),
                 Field("scale_sigma", (), "1", "none"),
+                Field("sole_length", (), "m", "none", optional=True),
             ),
             clip_attrs=("world_source", "scale_source"),
             camera=True,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import rotation_between
@@ -13,17 +14,15 @@ from posemill.merging.contacts import SWING, foot_states, image_speeds
 from posemill.merging.legs import forward_of, reach
 from posemill.merging.options import MergeOptions
 from posemill.merging.planting import Evidence, plant
-from posemill.placement.skeleton_scale import stature
+from posemill.merging.soles import ANKLES, SOLES, Foot, held, soles_of
+from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["ANKLES", "SeenFeet", "lock_feet", "soles_of"]
+__all__ = ["PersonInWorld", "SeenFeet", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
-_HIPS, _KNEES, ANKLES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee", "ankle"))
-# Heights over the floor in shares of stature. The ankle's joint centre is at 0.039 by Drillis and Contini, the joint
-# that detectors and motion capture call ankle a little higher.
-_ANKLE, _SOLE, _LOWEST = 0.05, 0.015, 0.039
+_HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
 # A leg is not stretched further than this, unless the pose has it straighter already.
 _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
@@ -60,81 +59,81 @@ class SeenFeet:
     centres: Vector3 | None = None
 
 
-def soles_of(time: Times, joints: Points3, joints_of: str, options: MergeOptions | None) -> np.ndarray:
-    """Heel and big toe relative to the ankle, (T, 2, 2, 3) in the unit of ``joints``; NaN where unknown.
+@dataclass(frozen=True)
+class PersonInWorld:
+    """One person of one clip, as placed.
+
+    Attributes
+    ----------
+    time
+        (T,) seconds.
+    joints
+        (T, J, 3) m, world, of the skeleton's joints; NaN where unknown.
+    joint_sigma, root_sigma
+        (T, J, 3) m, camera axes, relative to the root, and (T, 3) m of :func:`posemill.merging.steady.path_sigma`.
+    skeleton
+        The bones of ``joints``.
+    camera
+        With its place in the world.
+    seen
+        The feet in the image; None: they are judged by the placed pose alone.
+    """
+
+    time: Times
+    joints: Points3
+    joint_sigma: Vector3
+    root_sigma: Vector3
+    skeleton: Skeleton
+    camera: Camera
+    seen: SeenFeet | None
+
+
+def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> np.ndarray:
+    """Heel and big toe relative to the ankle, (T, 2, 2, 3) in the unit of ``joints``, without jitter.
 
     Parameters
     ----------
     joints
-        (T, J, 3), any frame.
-    joints_of
-        Their joint set.
+        (T, J, 3) of h36m17 or posemill21, any frame; NaN where unknown.
     options
         For smoothing over time; None for stills.
     """
-    names = joint_set(joints_of)
-    out = np.full((len(joints), 2, 2, 3), np.nan)
-    for foot, side in enumerate(("left", "right")):
-        for part, name in enumerate(("heel", "big_toe")):
-            if f"{side}_{name}" in names.joints:
-                ankle, sole = names.index(f"{side}_ankle"), names.index(f"{side}_{name}")
-                out[:, foot, part] = joints[:, sole] - joints[:, ankle]
-    if options is None or options.cutoff_hz is None or len(time) < 2:
+    out = soles_of(joints)
+    known = np.isfinite(out).all(-1)
+    if options is None or options.cutoff_hz is None or len(time) < 2 or not known.any():
         return out
-    series = out.reshape(len(time), 4, 3).transpose(1, 0, 2)
-    known = np.isfinite(series).all(-1)
-    if not known.any():
-        return out
+    series, known = out.reshape(len(time), 4, 3).transpose(1, 0, 2), known.reshape(len(time), 4).T
     cutoff, gap = options.cutoff_hz, options.max_gap_s
     smooth = low_pass(time, series, np.ones(known.shape), known, cutoff_hz=cutoff, max_gap_s=gap)
     return smooth.transpose(1, 0, 2).reshape(out.shape)
 
 
-def lock_feet(
-    time: Times,
-    joints: Points3,
-    joint_sigma: Vector3,
-    root_sigma: Vector3,
-    lengths_m: np.ndarray,
-    camera: Camera,
-    seen: SeenFeet | None,
-    options: MergeOptions,
-) -> tuple[Points3, Flags]:
+def lock_feet(person: PersonInWorld, options: MergeOptions) -> tuple[Points3, Flags]:
     """Find the contacts of one person, and hold the feet that stand.
-
-    Parameters
-    ----------
-    joints
-        (T, 17, 3) m, world; NaN where unknown.
-    joint_sigma, root_sigma
-        (T, 17, 3) m, camera axes, relative to the root, and (T, 3) m of :func:`posemill.merging.steady.path_sigma`.
-    lengths_m
-        (16,) the bones of ``joints``.
-    camera
-        With its place in the world.
 
     Returns
     -------
     joints, contact
-        (T, 17, 3) m with the same bone lengths, and (T, 2) flags of the left and the right foot.
+        (T, J, 3) m with the same bone lengths, and (T, 2) flags of the left and the right foot.
     """
-    states = _states(time, joints, camera, seen, options)
+    joints = person.joints
+    states = _states(person, options)
     known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *ANKLES]]).all((-1, -2))
     states[~known] = SWING
     contact = states != SWING
     if not options.lock_feet or not contact.any():
         return joints, contact
     out = joints.copy()
-    for run in _runs(time, known, options.max_gap_s):
-        out[run] = _locked(time, joints, joint_sigma, root_sigma, lengths_m, camera, seen, states, run, options)
+    for run in _runs(person.time, known, options.max_gap_s):
+        out[run] = _locked(person, states, run, options)
     return out, contact
 
 
-def _states(time: Times, joints: Points3, camera: Camera, seen: SeenFeet | None, options: MergeOptions) -> np.ndarray:
-    in_camera = camera.world_to_camera(joints)
+def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
+    time, camera, seen = person.time, person.camera, person.seen
+    in_camera = camera.world_to_camera(person.joints)
     ankles = in_camera[:, ANKLES]
-    pose = _with_soles(in_camera, seen)
-    projected = camera.project(pose)
+    projected = camera.project(_with_soles(in_camera[:, : len(_SET)], seen))
     flags = np.isfinite(projected).all(-1)
     speeds = image_speeds(time, projected, flags, "posemill21", camera, ankles[..., 2])
     evidence = [(speeds, options.contact_rest_m_s * _POSE_REST)]
@@ -144,18 +143,15 @@ def _states(time: Times, joints: Points3, camera: Camera, seen: SeenFeet | None,
         )
         speeds = image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth)
         evidence.append((speeds, options.contact_rest_m_s))
-    return foot_states(time, tuple(evidence), joints[:, ANKLES, 2], options)
+    return foot_states(time, tuple(evidence), person.joints[:, ANKLES, 2], options)
 
 
 def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
     """posemill21 from h36m17 (T, 17, 3) in camera axes, with the soles that are known."""
-    names = joint_set("posemill21")
-    out = np.full((len(joints), len(names), 3), np.nan)
+    out = np.full((len(joints), len(joint_set("posemill21")), 3), np.nan)
     out[:, : len(_SET)] = joints
     if seen is not None:
-        for foot, side in enumerate(("left", "right")):
-            for part, name in enumerate(("heel", "big_toe")):
-                out[:, names.index(f"{side}_{name}")] = joints[:, ANKLES[foot]] + seen.soles[:, foot, part]
+        out[:, SOLES] = joints[:, ANKLES, None] + seen.soles
     return out
 
 
@@ -167,23 +163,12 @@ def _runs(time: Times, known: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
     return [run for run in np.split(frames, starts) if len(run)]
 
 
-def _locked(
-    time: Times,
-    joints: Points3,
-    joint_sigma: Vector3,
-    root_sigma: Vector3,
-    lengths_m: np.ndarray,
-    camera: Camera,
-    seen: SeenFeet | None,
-    states: np.ndarray,
-    run: np.ndarray,
-    options: MergeOptions,
-) -> Points3:
+def _locked(person: PersonInWorld, states: np.ndarray, run: np.ndarray, options: MergeOptions) -> Points3:
     """Joints of the frames ``run``, corrected."""
+    camera, seen, world = person.camera, person.seen, person.joints[run]
     assert camera.R is not None
-    world = joints[run]
     hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, ANKLES]
-    height = float(stature(lengths_m))
+    height = person.skeleton.stature_m
     bones = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
     leg = np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1))
     soles, rays, ray_sigma = _seen_of(world, camera, seen, run)
@@ -191,7 +176,7 @@ def _locked(
     if seen is not None and seen.centres is not None:
         centres = seen.centres[run]
     evidence = Evidence(
-        time[run],
+        person.time[run],
         world[:, 0],
         hips,
         ankles,
@@ -199,26 +184,42 @@ def _locked(
         soles,
         _sight(world[:, 0], camera, centres),
         _sight(ankles, camera, centres[:, None]),
-        _PASSING * root_sigma[run],
-        np.maximum(joint_sigma[run][:, ANKLES], _LEAST_SIGMA_M),
+        _PASSING * person.root_sigma[run],
+        np.maximum(person.joint_sigma[run][:, ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,
         leg,
-        _ANKLE * height,
-        _SOLE * height,
-        _LOWEST * height,
+        ANKLE_HEIGHT * height,
+        BEARING_HEIGHT * height,
+        LOWEST_ANKLE * height,
     )
-    floor = options.use_floor and _on_floor(ankles[..., 2] - _ANKLE * height, states[run])
+    floor = options.use_floor and _on_floor(ankles[..., 2] - ANKLE_HEIGHT * height, states[run])
     found = plant(evidence, root=options.correct_root, floor=floor)
     out = world + found.root[:, None]
     target = out[:, ANKLES] + found.ankles
     if floor:
-        target[..., 2] = np.maximum(target[..., 2], _LOWEST * height)
+        target[..., 2] = np.maximum(target[..., 2], LOWEST_ANKLE * height)
     way = target - out[:, _HIPS]
     far = np.linalg.norm(way, axis=-1)
     target = out[:, _HIPS] + way * np.minimum(1.0, leg / np.maximum(far, 1e-9))[..., None]
     forward = np.broadcast_to(forward_of(out, "hip")[:, None], target.shape)
     out[:, _KNEES], out[:, ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, ANKLES], target, forward)
+    if world.shape[1] > len(_SET):
+        bearing = BEARING_HEIGHT * height if floor else None
+        out[:, SOLES] = _with_ankles(person.time[run], out[:, ANKLES], soles_of(world), states[run], bearing)
+    return out
+
+
+def _with_ankles(
+    time: Times, ankles: np.ndarray, soles: np.ndarray, states: np.ndarray, bearing_m: float | None
+) -> np.ndarray:
+    """Heels and big toes (T, 2, 2, 3) in the world on ankles (T, 2, 3), held where they rest."""
+    out = ankles[:, :, None] + soles
+    for foot in range(2):
+        k = np.flatnonzero(np.isfinite(soles[:, foot]).all((-1, -2)))
+        if len(k):
+            one = Foot(time[k], ankles[k, foot], soles[k, foot], states[k, foot], bearing_m)
+            out[k, foot] = one.ankle[:, None] + held(one)
     return out
 
 

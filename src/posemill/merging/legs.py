@@ -88,7 +88,7 @@ def forward_of(joints: Points3, part: str) -> Vector3:
     Parameters
     ----------
     joints
-        (T, 17, 3) of h36m17.
+        (T, J, 3) of h36m17 or posemill21.
     part
         ``hip`` or ``shoulder``.
     """
@@ -98,7 +98,7 @@ def forward_of(joints: Points3, part: str) -> Vector3:
 
 
 def bend_forwards(joints: Points3) -> Points3:
-    """Pose (T, 17, 3) whose knees bend forwards and whose elbows bend backwards; ankles and wrists stay.
+    """Pose (T, J, 3) whose knees bend forwards and whose elbows bend backwards; ankles and wrists stay.
 
     An arm that is raised can turn its elbow to any side: elbows are judged where the upper arm hangs.
     """

@@ -1,7 +1,8 @@
 """The pose at the subject's bone lengths, on the root's path, in one frame.
 
 The pose is normalised by the same function and the same lengths as when its translation was solved, so that pose and
-translation are at one scale. Smoothing turns bones; their lengths are set again after it.
+translation are at one scale. Smoothing turns bones; their lengths are set again after it. Where the lifter gives heels
+and toes, they are joints as the others, and each foot is rigid.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.merging.feet import SeenFeet, lock_feet
+from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
 from posemill.merging.parallax import standing_still
+from posemill.merging.soles import rigid_feet
 from posemill.merging.steady import path_sigma, smooth_motion
+from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import normalise_pose
 
 __all__ = ["Merged", "axis_sigma", "merge"]
@@ -29,17 +32,17 @@ class Merged:
     Attributes
     ----------
     joints, joints_camera
-        (T, 17, 3) m, in the world (or the camera's frame where there is none) and in the camera's frame.
+        (T, J, 3) m, in the world (or the camera's frame where there is none) and in the camera's frame.
     root
         (T, 3) m, in the frame of ``joints``.
     sigma
-        (T, 17, 3) m per axis of that frame.
+        (T, J, 3) m per axis of that frame.
     valid
-        (T, 17) flags.
+        (T, J) flags.
     contact
         (T, 2) left and right foot on the floor; all False for stills and without a world, where it is unknown.
     moved
-        (T, 17) m, from the lifted pose at the subject's scale on the placed root to ``joints``.
+        (T, J) m, from the lifted pose at the subject's scale on the placed root to ``joints``.
     """
 
     joints: Points3
@@ -62,8 +65,7 @@ def merge(
     joint_sigma: PerJoint,
     root_camera: Vector3,
     root_sigma: Vector3,
-    lengths_m: np.ndarray,
-    scale: float,
+    skeleton: Skeleton,
     camera: Camera | None,
     *,
     temporal: bool,
@@ -79,11 +81,11 @@ def merge(
     time
         (T,) seconds.
     joints_relative, joint_sigma
-        (T, 17, 3) each, as lifted, camera axes, in the lifter's unit; NaN where unknown.
+        (T, J, 3) each, as lifted, camera axes, in the lifter's unit; NaN where unknown.
     root_camera, root_sigma
         (T, 3) m, camera frame; NaN where the person is not placed.
-    lengths_m, scale
-        The subject's bone lengths (16,), and metres per unit of the lifter.
+    skeleton
+        The subject's bones, whose joint set is that of the poses, and metres per unit of the lifter.
     camera
         With its place in the world, or None: then the result stays in the camera's frame, contacts are unknown, and no
         foot is locked.
@@ -96,15 +98,15 @@ def merge(
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
-    lifted = joints_relative * scale + root_camera[:, None]
-    pose = normalise_pose(joints_relative, lengths_m)
+    lifted = joints_relative * skeleton.scale + root_camera[:, None]
+    pose = _of_bones(joints_relative, skeleton)
     if options.joint_limits:
         pose = bend_forwards(pose)
-    sigma = joint_sigma * scale
+    sigma = joint_sigma * skeleton.scale
     path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
     if temporal and options.cutoff_hz is not None and len(time) > 1:
         spread = np.sqrt((sigma**2).mean(-1))
-        pose = normalise_pose(smooth_motion(time, pose, spread, options), lengths_m)
+        pose = _of_bones(smooth_motion(time, pose, spread, options), skeleton)
         spread = np.sqrt((path**2).mean(-1, keepdims=True))
         root_camera = smooth_motion(time, root_camera[:, None], spread, options)[:, 0]
     joints_camera = pose + root_camera[:, None]
@@ -121,8 +123,14 @@ def merge(
             still, feet = camera, seen
             if offset is not None and seen is not None:
                 still, feet = standing_still(seen, camera, offset, joints_camera)
-            joints, contact = lock_feet(time, joints, sigma, path, lengths_m, still, feet, options)
+            person = PersonInWorld(time, joints, sigma, path, skeleton, still, feet)
+            joints, contact = lock_feet(person, options)
             joints_camera = camera.world_to_camera(joints)
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
+
+
+def _of_bones(joints: Points3, skeleton: Skeleton) -> Points3:
+    """Pose (T, J, 3) with the person's bones, and with their feet."""
+    return rigid_feet(normalise_pose(joints, skeleton.lengths_m, skeleton.joints_of), skeleton)

@@ -12,7 +12,8 @@ import numpy as np
 
 from posemill.arrays import Points3, Vector3
 from posemill.camera import Camera
-from posemill.merging.feet import ANKLES, SeenFeet
+from posemill.merging.feet import SeenFeet
+from posemill.merging.soles import ANKLES
 from posemill.skeleton import joint_set
 
 __all__ = ["standing_still"]
@@ -30,7 +31,7 @@ def standing_still(seen: SeenFeet, camera: Camera, offset: Vector3, joints_camer
     offset
         (T, 3) m of the frames' centres in its frame.
     joints_camera
-        (T, 17, 3) m of h36m17 in its frame.
+        (T, J, 3) m of h36m17 or posemill21 in its frame.
 
     Returns
     -------

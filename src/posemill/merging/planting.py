@@ -8,14 +8,12 @@ Unknown are, per frame, a correction of the root and one of each ankle relative 
 - the image: an ankle is seen where it is;
 - the body: a leg is no longer than its bones, and no foot is below the floor.
 
-The first three are linear; the last and the robust weights take a few rounds. The normal equations are banded, so that
-the work grows with the clip's length.
+The first three are linear; the last and the robust weights take a few rounds.
 
 References
 ----------
 Shen et al.: "World-Grounded Human Motion Recovery via Gravity-View Coordinates" (GVHMR), SIGGRAPH Asia 2024, for the
-root that follows standing feet. Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, for Matérn
-processes as stochastic differential equations.
+root that follows standing feet.
 """
 
 from __future__ import annotations
@@ -23,24 +21,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solveh_banded
-from scipy.sparse import coo_array
 
 from posemill.arrays import Times, Vector3
 from posemill.geometry import unit
 from posemill.merging.contacts import FLAT, HEEL, TOE
+from posemill.merging.equations import Equations, in_windows, matern, on_floor, still
 
 __all__ = ["Evidence", "Planted", "plant"]
 
 _N = 9
-_BAND = 3 * _N
 _ROUNDS = 4
-# Window and overlap in frames: memory stays bounded in long clips.
-_WINDOW, _OVERLAP = 4096, 512
 # A resting ankle creeps by this much in a second, m; a heel or toe more, since how the foot is turned errs as well.
 _CREEP, _SOLE_CREEP = 0.005, 0.05
-# Of a part's height over the floor, m; from the second on, standing on something else is likelier.
-_FLOOR_SIGMA, _OTHER_FLOOR = 0.02, 0.06
 # Errors last about this long in the root's place, the pose and the keypoints: so many seconds are one observation.
 _ROOT_S, _POSE_S, _IMAGE_S = 0.15, 0.1, 0.5
 # Root densities of the white accelerations of the root's correction and of a foot, m s^-1.5.
@@ -111,60 +103,12 @@ def plant(evidence: Evidence, *, root: bool = True, floor: bool = True) -> Plant
     floor
         False: nothing is known of a floor at z = 0.
     """
-    frames = len(evidence.time)
-    out = np.zeros((frames, _N))
-    for start in range(0, max(frames - _OVERLAP, 1), _WINDOW - _OVERLAP):
-        rows = slice(start, min(start + _WINDOW, frames))
-        found = _solve(_cut(evidence, rows), root, floor)
-        # Windows fade into each other; a foot that stands through the seam drifts over seconds by their difference.
-        old = np.linspace(1, 0, _OVERLAP)[:, None] if start else np.zeros((0, 1))
-        old = (
-            np.concatenate([old, np.zeros((len(found) - len(old), 1))]) if len(old) < len(found) else old[: len(found)]
-        )
-        out[rows] = old * out[rows] + (1 - old) * found
-        if rows.stop == frames:
-            break
+    out = in_windows(len(evidence.time), lambda rows: _solve(_cut(evidence, rows), root, floor))
     return Planted(out[:, :3], out[:, 3:].reshape(-1, 2, 3))
 
 
 def _cut(e: Evidence, rows: slice) -> Evidence:
     return replace(e, **{name: value[rows] for name, value in vars(e).items() if isinstance(value, np.ndarray)})
-
-
-class _Rows:
-    """Equations ``sum coefficient * unknown = right side``, each already divided by its sigma."""
-
-    def __init__(self, frames: int) -> None:
-        self.frames = frames
-        self.count = 0
-        self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.right: list[np.ndarray] = []
-
-    def add(self, columns: np.ndarray, coefficients: np.ndarray, right: np.ndarray) -> None:
-        """Equations of columns and coefficients (R, C) and right sides (R,)."""
-        rows = self.count + np.arange(len(right))
-        self.parts.append((np.repeat(rows, columns.shape[1]), columns.ravel(), coefficients.ravel()))
-        self.right.append(right)
-        self.count += len(right)
-
-    def vectors(self, frame: np.ndarray, blocks: np.ndarray, right: np.ndarray) -> None:
-        """Equations of blocks (R, D, C, 9) over the unknowns of frames (R, C), with right sides (R, D)."""
-        count, dims, spans, _ = blocks.shape
-        columns = np.repeat((frame[..., None] * _N + np.arange(_N))[:, None], dims, 1)
-        shape = (count * dims, spans * _N)
-        self.add(columns.reshape(shape), blocks.reshape(shape), right.reshape(-1))
-
-    def solve(self) -> np.ndarray:
-        """Least squares, (T, 9). Equations are of near frames only: a banded matrix."""
-        unknowns = self.frames * _N
-        row, column, value = (np.concatenate(p) for p in zip(*self.parts, strict=True))
-        matrix = coo_array((value, (row, column)), shape=(self.count, unknowns)).tocsr()
-        normal = (matrix.T @ matrix).tocsr()
-        band = np.zeros((min(_BAND, unknowns), unknowns))
-        for k in range(len(band)):
-            band[k, : unknowns - k] = normal.diagonal(-k)
-        answer = solveh_banded(band, matrix.T @ np.concatenate(self.right), lower=True)
-        return answer.reshape(self.frames, _N)
 
 
 def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
@@ -180,14 +124,13 @@ def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
         columns = slice(3 + 3 * foot, 6 + 3 * foot)
         shift[:, foot, :, columns] = e.ankle_axes[:, foot] * sigma[:, None, columns]
     moved = base[:, None] + shift
-    fixed = _Rows(frames)
-    _processes(fixed, e.time)
+    fixed = Equations(frames, _N)
+    matern(fixed, e.time, np.repeat([1 / _ROOT_S, 1 / _POSE_S], [3, 6]))
     _contacts(fixed, e, moved)
     _smoothness(fixed, e, base, moved)
     answer = np.zeros((frames, _N))
     for k in range(_ROUNDS):
-        rows = _Rows(frames)
-        rows.count, rows.parts, rows.right = fixed.count, list(fixed.parts), list(fixed.right)
+        rows = Equations(frames, _N, fixed)
         ankles = e.ankles + np.einsum("tfdn,tn->tfd", moved, answer)
         _image(rows, e, moved, ankles)
         if floor:
@@ -197,29 +140,6 @@ def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
         answer = rows.solve()
     c = np.einsum("tdn,tn->td", base, answer)
     return np.concatenate([c, np.einsum("tfdn,tn->tfd", shift, answer).reshape(-1, 6)], 1)
-
-
-def _processes(rows: _Rows, time: Times) -> None:
-    """Unit Matérn-3/2 processes: ``sqrt(dt / 4 λ³) (λ² u + 2 λ u' + u'') = white noise`` of variance 1."""
-    frames = len(time)
-    rate = np.repeat([1 / _ROOT_S, 1 / _POSE_S], [3, 6])
-    every = np.arange(_N)
-    # The start: variance 1 of the value and λ² of the slope.
-    rows.add(every[:, None], np.ones((_N, 1)), np.zeros(_N))
-    if frames < 2:
-        return
-    h = 1 / (rate * (time[1] - time[0]))
-    rows.add(np.stack([every, every + _N], -1), np.stack([-h, h], -1), np.zeros(_N))
-    if frames < 3:
-        return
-    a, b = np.diff(time)[:-1, None], np.diff(time)[1:, None]
-    weight = np.sqrt((a + b) / 2 / (4 * rate**3))
-    first = np.stack([-b / (a * (a + b)), (b - a) / (a * b), a / (b * (a + b))], -1)
-    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], -1)
-    each = rate[:, None] ** 2 * np.array([0.0, 1, 0]) + 2 * rate[:, None] * first + second
-    coefficients = each * weight[..., None]
-    columns = (np.arange(frames - 2)[:, None, None] + np.arange(3)) * _N + every[:, None]
-    rows.add(columns.reshape(-1, 3), coefficients.reshape(-1, 3), np.zeros(_N * (frames - 2)))
 
 
 def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
@@ -232,32 +152,27 @@ def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float
     return parts
 
 
-def _contacts(rows: _Rows, e: Evidence, moved: np.ndarray) -> None:
-    """A part that rests in two frames running is in the same place."""
-    step = np.diff(e.time)
+def _contacts(rows: Equations, e: Evidence, moved: np.ndarray) -> None:
+    """Parts that rest stay where they are."""
     for foot in range(2):
         for on, place, _, creep in _resting(e, foot):
-            k = np.flatnonzero(on[1:] & on[:-1])
-            point = e.ankles[:, foot] + np.nan_to_num(place)
-            weight = (1 / (creep * np.sqrt(step[k])))[:, None]
-            blocks = np.stack([-moved[k, foot], moved[k + 1, foot]], 2) * weight[..., None, None]
-            rows.vectors(np.stack([k, k + 1], -1), blocks, -(point[k + 1] - point[k]) * weight)
+            still(rows, e.time, on, e.ankles[:, foot] + np.nan_to_num(place), moved[:, foot], creep)
 
 
-def _smoothness(rows: _Rows, e: Evidence, base: np.ndarray, moved: np.ndarray) -> None:
+def _smoothness(rows: Equations, e: Evidence, base: np.ndarray, moved: np.ndarray) -> None:
     """The root's correction and the feet's paths have little acceleration: a foot is put down, not stopped."""
     if len(e.time) < 3:
         return
     a, b = np.diff(e.time)[:-1], np.diff(e.time)[1:]
     second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], -1) * np.sqrt((a + b) / 2)[:, None]
     frames = np.arange(len(a))[:, None] + np.arange(3)
-    still = np.zeros(e.root.shape)
-    for q, path, motion in ((_ROOT_Q, still, base), *((_FOOT_Q, e.ankles[:, f], moved[:, f]) for f in range(2))):
+    nowhere = np.zeros(e.root.shape)
+    for q, path, motion in ((_ROOT_Q, nowhere, base), *((_FOOT_Q, e.ankles[:, f], moved[:, f]) for f in range(2))):
         blocks = motion[frames].transpose(0, 2, 1, 3) * second[:, None, :, None] / q
         rows.vectors(frames, blocks, -np.einsum("ts,tsd->td", second, path[frames]) / q)
 
 
-def _image(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> None:
+def _image(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> None:
     """An ankle is across the line of sight where its keypoint is; a far outlier counts less and less."""
     step = np.gradient(e.time) if len(e.time) > 1 else np.ones(1)
     for foot in range(2):
@@ -272,23 +187,16 @@ def _image(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> N
         rows.vectors(k[:, None], blocks, right * weight)
 
 
-def _floor(rows: _Rows, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
-    """A resting part is at its height over the floor z = 0, or else on a step: the run decides as a whole."""
+def _floor(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
+    """A resting part is at its height over the floor."""
     for foot in range(2):
         for on, place, height, _ in _resting(e, foot):
-            edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
-            for start, stop in zip(edges[::2], edges[1::2], strict=True):
-                k = np.arange(start, stop)
-                over = height - place[k, 2]
-                miss = float(np.median(ankles[k, foot, 2] - over))
-                likely = 1 / (1 + (miss / (_OTHER_FLOOR * (2 if first else 1))) ** 2) ** 2
-                weight = np.sqrt(likely / len(k)) / _FLOOR_SIGMA
-                right = (over - e.ankles[k, foot, 2]) * weight
-                rows.vectors(k[:, None], moved[k, foot, 2][:, None, None] * weight, right[:, None])
+            # The ankle is what moves: how high it is over a floor under the part.
+            on_floor(rows, on, e.ankles[:, foot], ankles[:, foot], moved[:, foot], height - place[:, 2], first=first)
 
 
 def _body(
-    rows: _Rows,
+    rows: Equations,
     e: Evidence,
     shift: np.ndarray,
     moved: np.ndarray,

@@ -231,7 +231,7 @@ def _sigma(known: np.ndarray, pair: Pair, out: ClipErrors) -> None:
         out.leave_out("the prediction states no sigma", "sigma")
     elif target == "world" and pair.pred.own_world:
         out.leave_out("sigma is stated in a world whose north and origin are not the truth's", "sigma")
-    elif target not in pair.truth.joints or pair.sets[0] != pair.chosen.joint_set:
+    elif target not in pair.truth.joints or (own := pair.own_joints()) is None:
         out.leave_out(
             f"sigma is stated for {pair.sets[0]} in the frame {frame}, which the truth does not have", "sigma"
         )
@@ -239,7 +239,7 @@ def _sigma(known: np.ndarray, pair: Pair, out: ClipErrors) -> None:
         x, y = pair.pred_in(frame), pair.truth_in(target)
         if frame == "relative":
             x, y = (p - p[:, pair.root, None] for p in (x, y))
-        spread = sigma[pair.i].astype(np.float64)
+        spread = sigma[pair.i][:, own].astype(np.float64)
         # A joint at the origin by definition has neither error nor sigma.
         spread = np.where(known[..., None] & (spread > 0), spread, np.nan)[:, pair.joints]
         out.values |= {"signed": (x - y)[:, pair.joints], "sigma": spread}

@@ -100,6 +100,12 @@ class Pair:
         """Predicted joints (N, J, 3) in metres in a frame that the prediction has."""
         return convert(self.pred.joints[frame][self.i].astype(np.float64), self.sets[0], self.chosen.joint_set)[0]
 
+    def own_joints(self) -> np.ndarray | None:
+        """Where the prediction has each joint of the protocol's set; None unless it has them all."""
+        names = joint_set(self.sets[0])
+        wanted = joint_set(self.chosen.joint_set).joints
+        return names.indices(wanted) if set(wanted) <= set(names.joints) else None
+
     def truth_in(self, frame: str) -> np.ndarray:
         """True joints (N, J, 3) in metres in a frame that the truth has."""
         return convert(self.truth.joints[frame][self.k].astype(np.float64), self.sets[1], self.chosen.joint_set)[0]

@@ -181,6 +181,13 @@ PROTOCOLS: dict[str, Protocol] = {
             joints=tuple(joint for joint in _H36M17 if joint not in ("pelvis", "spine", "neck_nose")),
             note="17 joints without pelvis, spine and neck_nose; head_top stands apart where the truth differs",
         ),
+        replace(
+            _POSEMILL,
+            name="posemill-16",
+            joint_set="posemill21",
+            joints=joint_set("limbs16").joints,
+            note="posemill-12 with heels and big toes, which truths put at different heights of the foot",
+        ),
         replace(_POSEMILL, name="posemill-12", joints=LIMBS, note="the joints that every truth defines alike"),
     )
 }

@@ -11,11 +11,11 @@ import numpy as np
 
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, read
-from posemill.placement.observed import Observed
+from posemill.placement.observed import BODIES, Observed
 from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
 from posemill.placement.subject import Measured
 
-__all__ = ["lifted_by", "read_skeleton", "to_artifact"]
+__all__ = ["from_arrays", "lifted_by", "read_skeleton", "to_arrays", "to_artifact"]
 
 
 def lifted_by(lifted: Artifact) -> dict[str, str]:
@@ -31,11 +31,7 @@ def to_artifact(measured: Measured, lifted: Artifact, provenance: dict[str, Any]
         lifted.subject,
         skeleton.joints_of,
         provenance=provenance,
-        arrays={
-            "bone_lengths": skeleton.lengths_m,
-            "scale": np.array(skeleton.scale),
-            "scale_sigma": np.array(skeleton.scale_sigma),
-        },
+        arrays=to_arrays(skeleton),
         attrs={
             "bones_assumed": list(skeleton.assumed),
             "lifted_by": lifted_by(lifted),
@@ -45,6 +41,29 @@ def to_artifact(measured: Measured, lifted: Artifact, provenance: dict[str, Any]
             "scales_doubted": [scale._asdict() for scale in measured.doubted],
             "stature_m": skeleton.stature_m,
         },
+    )
+
+
+def to_arrays(skeleton: Skeleton) -> dict[str, np.ndarray]:
+    """Bones as the arrays of an artifact, of the joint set ``skeleton.joints_of``."""
+    arrays = {
+        "bone_lengths": skeleton.lengths_m,
+        "scale": np.array(skeleton.scale),
+        "scale_sigma": np.array(skeleton.scale_sigma),
+    }
+    return arrays | ({"sole_length": np.array(skeleton.sole_m)} if np.isfinite(skeleton.sole_m) else {})
+
+
+def from_arrays(found: Artifact) -> Skeleton:
+    """Bones of an artifact that holds them: skeleton, placed3d."""
+    return Skeleton(
+        found.arrays["bone_lengths"].astype(np.float64),
+        float(found.arrays["scale"]),
+        float(found.arrays["scale_sigma"]),
+        str(found.attrs.get("scale_source", "")),
+        tuple(found.attrs["bones_assumed"]),
+        found.joint_set,
+        float(found.arrays.get("sole_length", np.nan)),
     )
 
 
@@ -62,19 +81,11 @@ def read_skeleton(path: Path, lifted: Artifact, joints_of: str, tracks: Sequence
     found = read(path, "skeleton")
     if found.subject != lifted.subject:
         raise ArtifactError(expected("skeleton of", lifted.subject, found.subject, where=path))
-    skeleton = Skeleton(
-        found.arrays["bone_lengths"].astype(np.float64),
-        float(found.arrays["scale"]),
-        float(found.arrays["scale_sigma"]),
-        str(found.attrs["scale_source"]),
-        tuple(found.attrs["bones_assumed"]),
-        found.joint_set,
-    )
+    skeleton = from_arrays(found)
     if found.attrs["lifted_by"] != lifted_by(lifted):
         poses = fit_skeleton([t.pose[:, :17] for t in tracks], [t.sigma[:, :17] for t in tracks])
         ratio = float(np.median(skeleton.body_lengths_m / poses.lengths_m))
         skeleton = replace(skeleton, scale=ratio)
-    if skeleton.joints_of != joints_of:
-        body = replace(skeleton, lengths_m=skeleton.body_lengths_m, joints_of="h36m17")
-        skeleton = body.with_feet([t.pose for t in tracks], joints_of)
+    if skeleton.joints_of != joints_of or (joints_of == BODIES[0] and np.isnan(skeleton.sole_m)):
+        skeleton = skeleton.body().with_feet([t.pose for t in tracks], joints_of)
     return skeleton, str(found.attrs["problem"])

@@ -39,7 +39,8 @@ _HALF = {"hip": 0.0535, "knee": 0.235, "ankle": 0.258, "shoulder": 0.115, "elbow
 _MIDDLE = {"spine": 0.127, "thorax": 0.136, "neck_nose": 0.085, "head_top": 0.086}
 PROPORTIONS = np.array([_MIDDLE.get(name) or _HALF[name.split("_")[1]] for name in _BONES])
 """(16,) bone lengths over stature, median of the same subjects; stands in for bones that were never seen."""
-_FOOT = {"heel": 0.061, "toe": 0.111}
+# The same of the feet: from the ankle to heel and big toe, and from heel to toe.
+_FOOT, _SOLE = {"heel": 0.061, "toe": 0.111}, 0.148
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Skeleton:
         Names of the bones' children that were never seen; their lengths are the median body's.
     joints_of
         ``h36m17``, or a joint set whose bones begin with its 16.
+    sole_m
+        Distance of heel and big toe, which with their bones makes the foot rigid; NaN without them.
     """
 
     lengths_m: np.ndarray
@@ -69,6 +72,7 @@ class Skeleton:
     scale_source: str
     assumed: tuple[str, ...] = ()
     joints_of: str = "h36m17"
+    sole_m: float = float("nan")
 
     @property
     def body_lengths_m(self) -> np.ndarray:
@@ -80,11 +84,17 @@ class Skeleton:
         """Standing height that these bones make."""
         return float(stature(self.body_lengths_m))
 
+    def body(self) -> Skeleton:
+        """Return the same body without heels and toes."""
+        assumed = tuple(name for name in self.assumed if name in _BONES)
+        return replace(self, lengths_m=self.body_lengths_m, assumed=assumed, joints_of=_SET.name, sole_m=float("nan"))
+
     def scaled(self, factor: float, sigma: float, source: str) -> Skeleton:
         """Return the same body ``factor`` times as large, and from where its size is known now."""
         return replace(
             self,
             lengths_m=self.lengths_m * factor,
+            sole_m=self.sole_m * factor,
             scale=self.scale * factor,
             scale_sigma=sigma,
             scale_source=source,
@@ -106,7 +116,18 @@ class Skeleton:
         feet[known] = np.nanmedian(seen[:, known], axis=0) * self.scale
         absent = tuple(child for child, there in zip(children, known, strict=True) if not there)
         lengths_m = np.concatenate([self.lengths_m, (feet + feet[mirror]) / 2])
-        return replace(self, lengths_m=lengths_m, assumed=(*self.assumed, *absent), joints_of=joints_of)
+        soles = np.concatenate([np.zeros(0), *(_soles(pose, joints_of) for pose in poses)])
+        sole_m = _SOLE * self.stature_m
+        if np.isfinite(soles).any():
+            sole_m = float(np.nanmedian(soles)) * self.scale
+        return replace(self, lengths_m=lengths_m, assumed=(*self.assumed, *absent), joints_of=joints_of, sole_m=sole_m)
+
+
+def _soles(pose: Points3, joints_of: str) -> np.ndarray:
+    """Distances (2 T,) of heel and big toe, of both feet, in poses (T, J, 3)."""
+    names = joint_set(joints_of)
+    heels, toes = (names.indices((f"left_{part}", f"right_{part}")) for part in ("heel", "big_toe"))
+    return np.linalg.norm(pose[:, heels] - pose[:, toes], axis=-1).ravel()
 
 
 def stature(lengths: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from posemill.anthropometry import ANKLE_HEIGHT, SOLE_HEIGHT
 from posemill.arrays import Flags, Points3, Times, Vector3
 from posemill.geometry import unit
 from posemill.skeleton import JointSet, joint_set
@@ -30,9 +31,6 @@ __all__ = ["Evidence", "Spots", "lateral_speed", "look"]
 
 _SLOW_M_S, _LOWEST_M, _SPOT_M, _SPOT_S, _BREAK_S = 0.3, 0.04, 0.25, 0.1, 0.5
 _STRAIGHT, _IN_LINE_DEG, _AGREE_DEG = 0.85, 35.0, 20.0
-# Height of the middle of heel and big toe, and of the ankle, above the floor while the foot stands, as shares of
-# stature: medians over captured motion with the true up.
-_SOLE_HEIGHT, _ANKLE_HEIGHT = 0.010, 0.050
 # From the ankle to the middle of the sole, forwards, as a share of stature; for bodies without heels and toes.
 _SOLE_AHEAD = 0.03
 
@@ -109,12 +107,12 @@ def _soles(joints: Points3, names: JointSet, stature_m: float) -> tuple[np.ndarr
     """Left and right soles (T, 2, 3) m, and how high they are while they stand."""
     if "left_heel" in names.joints:
         feet = [joints[:, names.indices((f"{s}_heel", f"{s}_big_toe"))].mean(1) for s in ("left", "right")]
-        return np.stack(feet, 1), _SOLE_HEIGHT * stature_m
+        return np.stack(feet, 1), SOLE_HEIGHT * stature_m
     ankles = joints[:, names.indices(("left_ankle", "right_ankle"))]
     left, right, thorax = (joints[:, names.index(n)] for n in ("left_hip", "right_hip", "thorax"))
     # Up of the body times its left: where it looks to, x forwards being left to right turned about up.
     ahead = unit(np.cross(left - right, thorax - (left + right) / 2))
-    return ankles + _SOLE_AHEAD * stature_m * ahead[:, None], _ANKLE_HEIGHT * stature_m
+    return ankles + _SOLE_AHEAD * stature_m * ahead[:, None], ANKLE_HEIGHT * stature_m
 
 
 def _up(joints: Points3, support: Vector3, names: JointSet, frames: Flags) -> tuple[np.ndarray, int, float]:

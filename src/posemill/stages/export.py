@@ -59,8 +59,6 @@ def run(poses3d: Path, output_dir: Path, request: StageRequest) -> list[Path]:
     if request.method not in _WRITERS:
         raise InputError(expected("export format", " or ".join(_WRITERS), request.method))
     artifact = read(poses3d, schema="merged3d")
-    if artifact.joint_set != "h36m17":
-        raise InputError(expected("joint set", "h36m17", artifact.joint_set, where=poses3d))
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,7 +69,7 @@ def run(poses3d: Path, output_dir: Path, request: StageRequest) -> list[Path]:
     for stem, clip_id, track_id in _stems(artifact):
         clip, file = artifact.clips[clip_id], output_dir / f"{stem}.{request.method}"
         try:
-            note = _WRITERS[request.method](file, clip, clip.tracks[track_id])
+            note = _WRITERS[request.method](file, clip, clip.tracks[track_id], artifact.joint_set)
         except ClipError as error:
             skipped[f"{clip_id}.{track_id}"] = str(error)
             continue
@@ -127,7 +125,7 @@ def _print_log(notes: dict[str, dict[str, Any]], skipped: dict[str, str]) -> Non
 # ---------------------------------------------------------------------------------------------- BVH
 
 
-def _bvh(path: Path, clip: Clip, track: Track) -> dict[str, Any]:
+def _bvh(path: Path, clip: Clip, track: Track, joints_of: str) -> dict[str, Any]:
     joints, valid = track.arrays["joints"].astype(np.float64), track.arrays["valid"]
     frame, fps = str(clip.attrs["frame"]), float(clip.fps)
     if not clip.temporal:
@@ -137,9 +135,11 @@ def _bvh(path: Path, clip: Clip, track: Track) -> dict[str, Any]:
     resampled = clip.temporal and not _is_constant_rate(clip.time, fps)
     if resampled:
         joints, valid = resample(clip.time, joints, valid, fps)
-    bvh, deviation = bvh_from_joints(joints, fps=fps, frame=frame, valid=valid, temporal=clip.temporal)
+    bvh, deviation = bvh_from_joints(
+        joints, fps=fps, frame=frame, joints_of=joints_of, valid=valid, temporal=clip.temporal
+    )
     write_bvh(path, bvh)
-    names = joint_set("h36m17").joints
+    names = joint_set(joints_of).joints
     return {
         "format": "bvh",
         "frame": frame,
@@ -198,9 +198,9 @@ def _gap_ranges(valid: Flags, names: tuple[str, ...]) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------------------------------------- CSV
 
 
-def _csv(path: Path, clip: Clip, track: Track) -> dict[str, Any]:
+def _csv(path: Path, clip: Clip, track: Track, joints_of: str) -> dict[str, Any]:
     arrays, frame = track.arrays, str(clip.attrs["frame"])
-    names = joint_set("h36m17").joints
+    names = joint_set(joints_of).joints
     flags = {f"contact_{side}": arrays["contact"][:, i] for i, side in enumerate(("left", "right"))}
     write_csv_table(path, clip.time, arrays["joints"], names, sigma=arrays["sigma"], valid=arrays["valid"], flags=flags)
     axes = {"world": "right-handed, z up", "camera": "x right, y down, z forward (into the scene)"}
@@ -219,4 +219,4 @@ def _csv(path: Path, clip: Clip, track: Track) -> dict[str, Any]:
     }
 
 
-_WRITERS: dict[str, Callable[[Path, Clip, Track], dict[str, Any]]] = {"bvh": _bvh, "csv": _csv}
+_WRITERS: dict[str, Callable[[Path, Clip, Track, str], dict[str, Any]]] = {"bvh": _bvh, "csv": _csv}

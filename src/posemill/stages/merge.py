@@ -9,10 +9,12 @@ import numpy as np
 
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, only_joints, read, write
-from posemill.merging.feet import SeenFeet, soles_of
+from posemill.merging.feet import SeenFeet, smooth_soles
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.placement.ray import root_rays, turned_to_ray
+from posemill.placement.skeleton_file import from_arrays
+from posemill.placement.skeleton_scale import Skeleton
 from posemill.placement.world import frame_of
 from posemill.provenance import StageRequest, record
 
@@ -44,23 +46,20 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
     seen, lifted, placed = (read(path, schema) for schema, path in paths.items())
     _check_same(seen, lifted, placed, paths)
     lifted = replace(lifted, clips={name: _before_camera(lifted, seen, name) for name in lifted.clips})
-    body = only_joints(lifted, "h36m17")
+    body, skeleton = only_joints(lifted, placed.joint_set), from_arrays(placed)
     result = Artifact(
         "merged3d",
         placed.subject,
-        "h36m17",
+        placed.joint_set,
         provenance=record(request, paths),
-        attrs={**placed.attrs, "scale_sigma": float(placed.arrays["scale_sigma"])},
+        attrs={**placed.attrs, "scale_sigma": skeleton.scale_sigma},
     )
-    lengths_m = placed.arrays["bone_lengths"].astype(np.float64)
-    scale = float(placed.arrays["scale"])
-    scale_sigma = float(placed.arrays["scale_sigma"])
     for name, clip in placed.clips.items():
         if clip.status == "failed":
             result.clips[name] = clip
             continue
-        feet = _feet(lifted.clips[name], lifted.joint_set, seen.clips[name], seen.joint_set, scale, options)
-        merged = _merge_clip(body.clips[name], clip, feet, lengths_m, (scale, scale_sigma), options)
+        feet = _feet(body.clips[name], seen.clips[name], seen.joint_set, skeleton.scale, options)
+        merged = _merge_clip(body.clips[name], clip, feet, skeleton, options)
         # Who was seen and what was done to their keypoints, for the summary.
         merged.attrs |= {key: seen.clips[name].attrs[key] for key in _OF_GATHER if key in seen.clips[name].attrs}
         result.clips[name] = merged
@@ -84,14 +83,12 @@ def _before_camera(of: Artifact, images: Artifact, name: str) -> Clip:
     return replace(lifted, tracks=tracks)
 
 
-def _feet(
-    lifted: Clip, joint_set: str, seen: Clip, seen_joints: str, scale: float, options: MergeOptions
-) -> dict[str, SeenFeet]:
+def _feet(lifted: Clip, seen: Clip, seen_joints: str, scale: float, options: MergeOptions) -> dict[str, SeenFeet]:
     """Per track, the feet in the image, and the soles where the lifter knows them."""
     feet = {}
     for name, track in lifted.tracks.items():
         joints = track.arrays["joints_relative"].astype(np.float64) * scale
-        soles = soles_of(lifted.time, joints, joint_set, options if lifted.temporal else None)
+        soles = smooth_soles(lifted.time, joints, options if lifted.temporal else None)
         image = seen.tracks[name].arrays
         keypoints, sigma = (image[key].astype(np.float64) for key in ("keypoints", "sigma"))
         feet[name] = SeenFeet(keypoints, sigma, image["valid"], seen_joints, soles)
@@ -102,8 +99,7 @@ def _merge_clip(
     lifted: Clip,
     placed: Clip,
     feet: dict[str, SeenFeet],
-    lengths_m: np.ndarray,
-    scale: tuple[float, float],
+    skeleton: Skeleton,
     options: MergeOptions,
 ) -> Clip:
     frame = frame_of(placed.attrs["world_source"])
@@ -116,14 +112,13 @@ def _merge_clip(
             pose["sigma"].astype(np.float64),
             track.arrays["root_camera"].astype(np.float64),
             track.arrays["root_sigma"].astype(np.float64),
-            lengths_m,
-            scale[0],
+            skeleton,
             placed.camera if frame == "world" else None,
             temporal=placed.temporal,
             options=options,
             seen=feet[name],
             offset=placed.motion.offset if placed.motion is not None and placed.motion.travels else None,
-            shared_sigma=float(np.hypot(scale[1], placed.camera.focal_sigma if placed.camera else 0.0)),
+            shared_sigma=float(np.hypot(skeleton.scale_sigma, placed.camera.focal_sigma if placed.camera else 0.0)),
         )
         tracks[name] = Track({key: getattr(merged, key) for key in merged.__dataclass_fields__}, track.attrs)
     contact = "feet_at_rest" if frame == "world" and placed.temporal else "none"

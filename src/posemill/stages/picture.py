@@ -46,7 +46,8 @@ def run(videos: Mapping[str, Path], keypoints2d: Path, merged: Path, output: Pat
         raise InputError(f"{output}: cannot be made: {error.strerror}; choose another folder") from None
     for clip, video in videos.items():
         found, result = _clip(seen, clip, keypoints2d), _clip(solved, clip, merged)
-        drawn = _draw(f"{solved.subject} / {clip}", video, found, result, seen.joint_set, keypoints2d)
+        sets = (seen.joint_set, solved.joint_set)
+        drawn = _draw(f"{solved.subject} / {clip}", video, found, result, sets, keypoints2d)
         write_bytes(output / f"{clip}.png", drawn)
 
 
@@ -63,7 +64,7 @@ def pair(clips: Sequence[str], videos: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(clips, videos, strict=True))
 
 
-def _draw(title: str, video: Path, found: Clip, result: Clip, joint_set_2d: str, keypoints2d: Path) -> bytes:
+def _draw(title: str, video: Path, found: Clip, result: Clip, sets: tuple[str, str], keypoints2d: Path) -> bytes:
     reason = result.reason if result.status != "ok" else found.reason
     if reason or not result.tracks:
         return draw_message(title, reason or "no person in this clip")
@@ -77,7 +78,7 @@ def _draw(title: str, video: Path, found: Clip, result: Clip, joint_set_2d: str,
         rgb = _picture_at(video, result, index)
     except ClipError as error:
         return draw_message(title, str(error))
-    return draw_clip(_view(title, index, rgb, joint_set_2d, found.tracks[name], result, name))
+    return draw_clip(_view(title, index, rgb, sets, found.tracks[name], result, name))
 
 
 def _clip(artifact: Artifact, clip: str, path: Path) -> Clip:
@@ -113,7 +114,9 @@ def _picture_at(video: Path, clip: Clip, index: int) -> np.ndarray:
     raise ClipError(f"{video.name}: expected a frame at {time[index]:.3f} s, got the end of the video")
 
 
-def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track, clip: Clip, name: str) -> ClipView:
+def _view(
+    title: str, index: int, rgb: np.ndarray, sets: tuple[str, str], found: Track, clip: Clip, name: str
+) -> ClipView:
     arrays, camera = clip.tracks[name].arrays, clip.camera
     frame = str(clip.attrs["frame"])
     keypoints = found.arrays["keypoints"]
@@ -126,9 +129,10 @@ def _view(title: str, index: int, rgb: np.ndarray, joints_2d: str, found: Track,
         frame=index,
         time=clip.time,
         rgb=rgb,
-        joint_set_2d=joints_2d,
+        joint_set_2d=sets[0],
         keypoints=keypoints[index],
         score=found.arrays["score"][index],
+        joint_set_3d=sets[1],
         joints=arrays["joints"],
         valid=arrays["valid"],
         contact=arrays["contact"],

@@ -13,7 +13,7 @@ from posemill.placement.floor import Floor
 from posemill.placement.observed import Observed, Placed, body_set, check_pair, observe
 from posemill.placement.options import PlaceOptions
 from posemill.placement.shared_floors import find_floors
-from posemill.placement.skeleton_file import read_skeleton
+from posemill.placement.skeleton_file import read_skeleton, to_arrays
 from posemill.placement.skeleton_scale import Skeleton
 from posemill.placement.subject import measure
 from posemill.placement.world import above_floor, world_source
@@ -64,13 +64,9 @@ def run(keypoints2d: Path, lifted3d: Path, output: Path, request: StageRequest, 
     result = Artifact(
         "placed3d",
         lifted.subject,
-        "h36m17",
+        body.joints_of,
         provenance=record(request, inputs),
-        arrays={
-            "bone_lengths": body.body_lengths_m,
-            "scale": np.array(body.scale),
-            "scale_sigma": np.array(body.scale_sigma),
-        },
+        arrays=to_arrays(body),
         attrs={
             "bones_assumed": list(body.assumed),
             "ray_blind": bool(lifted.attrs.get("ray_blind", False)),

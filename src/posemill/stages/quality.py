@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posemill.errors import ArtifactError, expected
-from posemill.formats.artifact import Artifact, Clip, first_misfit, read
+from posemill.formats.artifact import Artifact, Clip, first_misfit, only_joints, read
 from posemill.formats.atomic import write_text
 from posemill.metrics.measures import MEASURES, judge, worst
 from posemill.metrics.options import Gate, QualityOptions
@@ -47,6 +47,8 @@ def run(merged3d: Path, keypoints2d: Path, output: Path, request: StageRequest) 
     options = QualityOptions.model_validate(request.options)
     merged, seen = read(merged3d, schema="merged3d"), read(keypoints2d, schema="keypoints2d")
     _check_pair(merged, seen, merged3d, keypoints2d)
+    # Gates hold for all methods alike, and so for the joints that all of them have.
+    merged = only_joints(merged, "h36m17")
     gates: dict[str, Gate] = {name: getattr(options.gates, name) for name in MEASURES}
     report = {
         "subject": merged.subject,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from posemill.errors import ArtifactError, ClipError, InputError, expected
-from posemill.formats.artifact import Clip, Track, read
+from posemill.formats.artifact import Clip, Track, only_joints, read
 from posemill.formats.atomic import write_bytes
 from posemill.metrics.options import Gates
 
@@ -48,7 +48,8 @@ def run(merged: list[Path], output_tsv: Path, quality: Sequence[Path] = ()) -> N
     Parameters
     ----------
     merged
-        merged3d artifacts; ``sigma_mm`` is the mean over valid joints and axes.
+        merged3d artifacts; ``valid_percent``, and ``sigma_mm``, the mean over valid joints and axes, are of the 17
+        joints that all methods have.
     quality
         What the stage quality wrote of them, in any order: its verdict and measures, four significant digits. Without,
         those columns are empty.
@@ -63,7 +64,7 @@ def run(merged: list[Path], output_tsv: Path, quality: Sequence[Path] = ()) -> N
     judged = {name: (path, report) for path in quality for name, report in _read_quality(path).items()}
     rows: list[dict[str, str]] = []
     for path in merged:
-        artifact = read(path, schema="merged3d")
+        artifact = only_joints(read(path, schema="merged3d"), "h36m17")
         judged_clips: dict[str, Any] = {}
         if artifact.subject in judged:
             where, report = judged[artifact.subject]

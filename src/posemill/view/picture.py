@@ -48,12 +48,12 @@ class ClipView:
         (H, W, 3) uint8, the frame.
     joint_set_2d, keypoints, score
         (J, 2) px and (J,) of the frame; NaN where unknown.
-    joints, valid
-        (T, 17, 3) m in ``axes``, (T, 17).
+    joint_set_3d, joints, valid
+        (T, J, 3) m in ``axes``, (T, J); the set is h36m17 or begins with it.
     contact
         (T, 2) left and right foot on the floor.
     sigma_m
-        (T, 17, 3).
+        (T, J, 3).
     axes
         ``world`` (z up) or ``camera``.
     axes_label
@@ -71,6 +71,7 @@ class ClipView:
     joint_set_2d: str
     keypoints: Points2
     score: PerJoint
+    joint_set_3d: str
     joints: Points3
     valid: Flags
     contact: np.ndarray
@@ -199,7 +200,7 @@ def _draw_space(ax: Axes, view: ClipView) -> None:
     """Draw floor, path, past and later poses, and the pose of the frame."""
     _bare(ax)
     ax.set_aspect("equal", adjustable="datalim")
-    joints, centre = view.joints.astype(np.float64), view.camera_centre
+    names, joints, centre = joint_set(view.joint_set_3d), view.joints.astype(np.float64), view.camera_centre
     if view.axes == "camera":
         joints, centre = joints @ _CAMERA_TO_UP.T, np.zeros(3)
     joints = np.where(view.valid[..., None], joints, np.nan)
@@ -216,10 +217,10 @@ def _draw_space(ax: Axes, view: ClipView) -> None:
         path[:, 2] = floor
         ax.plot(*look(path).T, color=_PATH, lw=2.0, zorder=2, solid_capstyle="round")
         for frame in frames:
-            _draw_pose(ax, look, joints[frame], _H36M, ghost=True)
+            _draw_pose(ax, look, joints[frame], names, ghost=True)
     now = joints[view.frame]
-    _draw_shadow(ax, look, now, floor)
-    _draw_pose(ax, look, now, _H36M, ghost=False)
+    _draw_shadow(ax, look, now, names, floor)
+    _draw_pose(ax, look, now, names, ghost=False)
     for foot, ankle in enumerate(_ANKLES):
         if view.contact[view.frame, foot] and np.isfinite(now[ankle]).all():
             ring = dict(s=150, facecolors="none", edgecolors=_CONTACT, linewidths=2.2, zorder=900)
@@ -274,8 +275,8 @@ def _bones(pose: Points3, joints: JointSet) -> list[tuple[int, int]]:
     return [(a, b) for a, b in joints.bones if known[a] and known[b]]
 
 
-def _draw_shadow(ax: Axes, look: _Look, pose: Points3, floor: float) -> None:
-    for a, b in _bones(pose, _H36M):
+def _draw_shadow(ax: Axes, look: _Look, pose: Points3, joints: JointSet, floor: float) -> None:
+    for a, b in _bones(pose, joints):
         bone = pose[[a, b]].copy()
         bone[:, 2] = floor
         ax.plot(*look(bone).T, color="#000000", alpha=0.10, lw=7, zorder=1, solid_capstyle="round")
@@ -303,7 +304,8 @@ def _draw_notes(ax: Axes, view: ClipView) -> None:
     """Name the colours, and the mean sigma of the pose, along the upper edge."""
     from matplotlib.lines import Line2D
 
-    sigma = view.sigma_m[view.frame]
+    # As in the summary: of the joints that all methods have.
+    sigma = view.sigma_m[view.frame, : len(_H36M)]
     entries: list[tuple[str, Line2D]] = [
         (n, Line2D([], [], color=c, lw=5)) for n, c in (("left", _LEFT), ("right", _RIGHT))
     ]

@@ -1,0 +1,180 @@
+"""Linear least squares over a clip, whose equations are of near frames only.
+
+Unknown are N numbers per frame. Each equation is of up to three frames running, so the normal equations are banded and
+the work grows with the clip's length; long clips are solved in windows, so that memory stays bounded.
+
+References
+----------
+Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, appendix B: Matérn processes as stochastic
+differential equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from scipy.sparse import coo_array
+
+from posemill.arrays import Flags, Times, Vector3
+
+__all__ = ["Equations", "in_windows", "matern", "on_floor", "still"]
+
+_SPAN = 3
+# Window and overlap in frames.
+_WINDOW, _OVERLAP = 4096, 512
+# Of a resting point's height over the floor, m; from the second on, standing on something else is likelier.
+_FLOOR_SIGMA, _OTHER_FLOOR = 0.02, 0.06
+
+
+class Equations:
+    """Equations ``sum coefficient * unknown = right side``, each already divided by its sigma.
+
+    Parameters
+    ----------
+    frames, unknowns
+        Number of frames, and of unknowns in each.
+    begun
+        Equations to start with; they are not changed.
+    """
+
+    def __init__(self, frames: int, unknowns: int, begun: Equations | None = None) -> None:
+        self.frames, self.unknowns = frames, unknowns
+        self._count = begun._count if begun else 0
+        self._parts = list(begun._parts) if begun else []
+        self._right = list(begun._right) if begun else []
+
+    def add(self, columns: np.ndarray, coefficients: np.ndarray, right: np.ndarray) -> None:
+        """Equations of columns and coefficients (R, C) and right sides (R,)."""
+        rows = self._count + np.arange(len(right))
+        self._parts.append((np.repeat(rows, columns.shape[1]), columns.ravel(), coefficients.ravel()))
+        self._right.append(right)
+        self._count += len(right)
+
+    def vectors(self, frame: np.ndarray, blocks: np.ndarray, right: np.ndarray) -> None:
+        """Equations of blocks (R, D, C, N) over the unknowns of frames (R, C), with right sides (R, D)."""
+        count, dims, spans, unknowns = blocks.shape
+        columns = np.repeat((frame[..., None] * unknowns + np.arange(unknowns))[:, None], dims, 1)
+        shape = (count * dims, spans * unknowns)
+        self.add(columns.reshape(shape), blocks.reshape(shape), right.reshape(-1))
+
+    def solve(self) -> np.ndarray:
+        """Least squares, (T, N)."""
+        unknowns = self.frames * self.unknowns
+        row, column, value = (np.concatenate(p) for p in zip(*self._parts, strict=True))
+        matrix = coo_array((value, (row, column)), shape=(self._count, unknowns)).tocsr()
+        normal = (matrix.T @ matrix).tocsr()
+        band = np.zeros((min(_SPAN * self.unknowns, unknowns), unknowns))
+        for k in range(len(band)):
+            band[k, : unknowns - k] = normal.diagonal(-k)
+        answer = solveh_banded(band, matrix.T @ np.concatenate(self._right), lower=True)
+        return answer.reshape(self.frames, self.unknowns)
+
+
+def in_windows(frames: int, solve: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """Answers (frames, N) of ``solve`` for windows of a clip, which fade into each other."""
+    out = np.zeros(0)
+    for start in range(0, max(frames - _OVERLAP, 1), _WINDOW - _OVERLAP):
+        rows = slice(start, min(start + _WINDOW, frames))
+        found = solve(rows)
+        out = out if start else np.zeros((frames, found.shape[1]))
+        # What holds through the seam drifts over seconds by the windows' difference.
+        old = np.linspace(1, 0, _OVERLAP)[:, None] if start else np.zeros((0, 1))
+        old = (
+            np.concatenate([old, np.zeros((len(found) - len(old), 1))]) if len(old) < len(found) else old[: len(found)]
+        )
+        out[rows] = old * out[rows] + (1 - old) * found
+        if rows.stop == frames:
+            break
+    return out
+
+
+def matern(rows: Equations, time: Times, rate: np.ndarray) -> None:
+    """Unit Matérn-3/2 processes: ``sqrt(dt / 4 λ³) (λ² u + 2 λ u' + u'') = white noise`` of variance 1.
+
+    Parameters
+    ----------
+    rate
+        (N,) λ of each unknown in 1/s.
+    """
+    frames, unknowns = len(time), rows.unknowns
+    every = np.arange(unknowns)
+    # The start: variance 1 of the value and λ² of the slope.
+    rows.add(every[:, None], np.ones((unknowns, 1)), np.zeros(unknowns))
+    if frames < 2:
+        return
+    h = 1 / (rate * (time[1] - time[0]))
+    rows.add(np.stack([every, every + unknowns], -1), np.stack([-h, h], -1), np.zeros(unknowns))
+    if frames < 3:
+        return
+    a, b = np.diff(time)[:-1, None], np.diff(time)[1:, None]
+    weight = np.sqrt((a + b) / 2 / (4 * rate**3))
+    first = np.stack([-b / (a * (a + b)), (b - a) / (a * b), a / (b * (a + b))], -1)
+    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], -1)
+    each = rate[:, None] ** 2 * np.array([0.0, 1, 0]) + 2 * rate[:, None] * first + second
+    coefficients = each * weight[..., None]
+    columns = (np.arange(frames - 2)[:, None, None] + np.arange(3)) * unknowns + every[:, None]
+    rows.add(columns.reshape(-1, 3), coefficients.reshape(-1, 3), np.zeros(unknowns * (frames - 2)))
+
+
+def still(rows: Equations, time: Times, on: Flags, point: Vector3, moved: np.ndarray, creep: float) -> None:
+    """A point that rests in two frames running is in the same place.
+
+    Parameters
+    ----------
+    on
+        (T,) frames in which it rests.
+    point, moved
+        (T, 3) m where it is if all unknowns are 0, and (T, 3, N) how the unknowns move it.
+    creep
+        How far it creeps in a second, m.
+    """
+    k = np.flatnonzero(on[1:] & on[:-1])
+    weight = (1 / (creep * np.sqrt(np.diff(time)[k])))[:, None]
+    blocks = np.stack([-moved[k], moved[k + 1]], 2) * weight[..., None, None]
+    rows.vectors(np.stack([k, k + 1], -1), blocks, -(point[k + 1] - point[k]) * weight)
+
+
+def on_floor(
+    rows: Equations,
+    on: Flags,
+    point: Vector3,
+    now: Vector3,
+    moved: np.ndarray,
+    height: np.ndarray,
+    *,
+    first: bool,
+    share: np.ndarray | None = None,
+) -> None:
+    """A point that rests is at its height over the floor z = 0, or else on a step: each run decides as a whole.
+
+    Parameters
+    ----------
+    on, point, moved
+        As for :func:`still`.
+    now
+        (T, 3) m where it is by the last answer.
+    height
+        (T,) m.
+    first
+        Whether there was no answer yet: then a step must be farther off to be believed.
+    share
+        (T,) of one observation that each frame is; None: a run is one.
+    """
+    for k in _runs(on):
+        miss = float(np.median(now[k, 2] - height[k]))
+        likely = 1 / (1 + (miss / (_OTHER_FLOOR * (2 if first else 1))) ** 2) ** 2
+        weight = np.sqrt(likely * (np.full(len(k), 1 / len(k)) if share is None else share[k]))[:, None] / _FLOOR_SIGMA
+        right = (height[k] - point[k, 2])[:, None] * weight
+        rows.vectors(k[:, None], moved[k, 2][:, None, None] * weight[..., None, None], right)
+
+
+def _runs(on: Flags) -> list[np.ndarray]:
+    """Frames of each run in which a flag (T,) is up.
+
+    >>> [run.tolist() for run in _runs(np.array([1, 1, 0, 1], bool))]
+    [[0, 1], [3]]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
+    return [np.arange(start, stop) for start, stop in edges.reshape(-1, 2)]
