@@ -9,6 +9,7 @@ from posemill.camera import Camera
 from posemill.errors import ArtifactError, InputError
 from posemill.formats import artifact as af
 from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.skeleton import joint_set
 
 
 def make(frames: int = 5) -> Artifact:
@@ -43,6 +44,37 @@ def test_round_trip_is_exact(tmp_path):
         assert got[name].dtype == value.dtype
     camera = back.clips["b"].camera
     assert camera is not None and camera.K[0, 0] == 700.0 and camera.intrinsics_source == "sheet" and camera.R is None
+
+
+def merged(joints: str) -> Artifact:
+    rng, count = np.random.default_rng(0), len(joint_set(joints))
+    arrays = {name: rng.random((4, count, 3)).astype(np.float32) for name in ("joints", "joints_camera", "sigma")}
+    arrays |= {"valid": np.ones((4, count), bool), "moved": rng.random((4, count)).astype(np.float32)}
+    arrays |= {"root": rng.random((4, 3)).astype(np.float32), "contact": np.zeros((4, 2), bool)}
+    attrs = {"frame": "camera", "world_source": "none", "scale_source": "height_m"}
+    camera = Camera.from_focal(640, 480, 700.0, source="sheet", sigma=0.01)
+    clip = Clip("ok", "", 30.0, True, (640, 480), np.arange(4) / 30, camera, {"p1": Track(arrays)}, attrs=attrs)
+    return Artifact("merged3d", "S1", joints, {"b": clip})
+
+
+def test_joints_beyond_the_seventeen_lie_beside_them(tmp_path):
+    """Who reads the file without posemill finds (T, 17, 3); posemill reads what was written."""
+    whole = merged("posemill21")
+    af.write(tmp_path / "x.h5", whole)
+    with h5py.File(tmp_path / "x.h5") as f:
+        assert f.attrs["joint_set"] == "h36m17" and f["b/p1/joints"].shape == (4, 17, 3)
+        assert f["b/p1/joints_beyond"].shape == (4, 4, 3) and f["b/p1/valid_beyond"].shape == (4, 4)
+        labels = f["b/p1/joints_beyond"].dims[1][0][()]
+        assert [name.decode() for name in labels] == list(joint_set("posemill21").joints[17:])
+    back = af.read(tmp_path / "x.h5", "merged3d")
+    assert back.joint_set == "posemill21"
+    for name, value in whole.clips["b"].tracks["p1"].arrays.items():
+        np.testing.assert_array_equal(back.clips["b"].tracks["p1"].arrays[name], value)
+    af.write(tmp_path / "y.h5", merged("h36m17"))
+    with h5py.File(tmp_path / "y.h5") as f:
+        assert "joint_set_beyond" not in f.attrs and "joints_beyond" not in f["b/p1"]
+    with xarray.open_datatree(tmp_path / "x.h5", engine="h5netcdf") as tree:
+        assert tree["b/p1"]["joints"].shape == (4, 17, 3)
 
 
 def test_same_content_gives_same_bytes_whatever_the_order(tmp_path):

@@ -6,14 +6,16 @@ The first 512 bytes are an HDF5 user block that any HDF5 tool skips and ``head -
 size and SHA-256 of the rest. So a file that was cut, flipped, appended to or edited by hand is noticed before any
 number is read from it. Then::
 
-    /                     attrs: schema, schema_version, subject, joint_set, provenance (JSON), complete
+    /                     attrs: schema, schema_version, subject, joint_set, provenance (JSON), complete; and
+                          joint_set_beyond where merged3d has more joints than those of joint_set
     /joint, /space, ...   dimension scales with labels
     /{clip}               attrs: status, reason, fps, temporal, image_width, image_height
     /{clip}/time          (T,) seconds, the dimension scale that every dataset below it shares
     /{clip}/camera        K, dist, and R, t where the camera's place is known; of a camera that moves this is the
                           reference camera, and frame_K, frame_dist, frame_turn, frame_offset, frame_known say how
                           each frame's camera stands to it (posemill.camera_motion)
-    /{clip}/{track}       the datasets of ``posemill.formats.schema``, attrs: dims, units, frame on each
+    /{clip}/{track}       the datasets of ``posemill.formats.schema``, attrs: dims, units, frame on each; {name}_beyond
+                          has the rest of the joints
 
 No time stamps, no absolute paths, no random ids: the same work gives the same bytes. Opens in plain h5py and with
 ``xarray.open_datatree(path, engine="h5netcdf")``.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -13,10 +15,13 @@ from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact_model import Artifact, Clip, Track, coordinates
 from posemill.formats.schema import Field, Schema
+from posemill.skeleton import joint_set
 
 __all__ = ["REDO", "read_tree", "write_tree"]
 
 REDO = "delete it and run the stage again"
+
+_BEYOND = "_beyond"
 
 
 def write_tree(f: h5py.File, artifact: Artifact, schema: Schema) -> None:
@@ -24,14 +29,17 @@ def write_tree(f: h5py.File, artifact: Artifact, schema: Schema) -> None:
     f.attrs["schema"] = schema.name
     f.attrs["schema_version"] = schema.version
     f.attrs["subject"] = artifact.subject
-    f.attrs["joint_set"] = artifact.joint_set
+    body = _body(artifact.joint_set, schema)
+    f.attrs["joint_set"] = body
+    if body != artifact.joint_set:
+        f.attrs["joint_set" + _BEYOND] = artifact.joint_set
     f.attrs["attrs"] = _json(artifact.attrs)
     f.attrs["provenance"] = _json(artifact.provenance)
     scales = _write_scales(f, artifact, schema)
     for spec in (spec for spec in schema.subject if spec.name in artifact.arrays):
         _write_field(f, spec, artifact.arrays[spec.name], scales, spec.frame)
     for clip_id in sorted(artifact.clips):
-        _write_clip(f.create_group(clip_id), artifact.clips[clip_id], schema, scales)
+        _write_clip(f.create_group(clip_id), artifact.clips[clip_id], schema, scales, len(joint_set(body)))
     f.attrs["complete"] = True
 
 
@@ -43,8 +51,8 @@ def _write_scales(f: h5py.File, artifact: Artifact, schema: Schema) -> dict[str,
     used = {d for spec in (*schema.subject, *schema.clip, *schema.track) for d in spec.dims} - {"time"}
     used |= {"row", "column", "coefficient", "space"} if schema.camera else set()
     scales = {}
-    for name, labels in coordinates(artifact.joint_set).items():
-        if name in used:
+    for name, labels in _labels(_body(artifact.joint_set, schema), artifact.joint_set).items():
+        if name in used or name == "joint" + _BEYOND:
             scale = f.create_dataset(name, data=list(labels), dtype=h5py.string_dtype(), track_times=False)
             scale.make_scale(name)
             scales[name] = scale
@@ -62,7 +70,34 @@ def _write_field(
         ds.dims[axis].attach_scale(scales[name])
 
 
-def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str, h5py.Dataset]) -> None:
+def _body(joints: str, schema: Schema) -> str:
+    """Name of the joint set of the joints under the fields' own names."""
+    if not schema.body:
+        return joints
+    body = joint_set(schema.body).joints
+    return schema.body if joint_set(joints).joints[: len(body)] == body else joints
+
+
+def _labels(body: str, whole: str) -> dict[str, tuple[str, ...]]:
+    labels = coordinates(body)
+    beyond = joint_set(whole).joints[len(joint_set(body)) :]
+    return {**labels, "joint" + _BEYOND: beyond} if beyond else labels
+
+
+def _parts(spec: Field, value: np.ndarray, body: int) -> Iterator[tuple[Field, np.ndarray]]:
+    """A dataset, or two where it has joints beyond the first ``body``."""
+    value = np.asarray(value)
+    axis = spec.dims.index("joint") if "joint" in spec.dims else None
+    if axis is None or value.shape[axis] == body:
+        yield spec, value
+        return
+    first, rest = np.split(value, [body], axis=axis)
+    yield spec, first
+    dims = tuple(name + _BEYOND if name == "joint" else name for name in spec.dims)
+    yield replace(spec, name=spec.name + _BEYOND, dims=dims), rest
+
+
+def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str, h5py.Dataset], body: int) -> None:
     group.attrs["status"] = clip.status
     group.attrs["reason"] = clip.reason
     group.attrs["fps"] = float(clip.fps)
@@ -87,7 +122,8 @@ def _write_clip(group: h5py.Group, clip: Clip, schema: Schema, scales: dict[str,
         sub = group.create_group(track_id)
         sub.attrs["attrs"] = _json(track.attrs)
         for spec in (spec for spec in schema.track if spec.name in track.arrays):
-            _write_field(sub, spec, track.arrays[spec.name], scales, _frame(spec, frame))
+            for part, value in _parts(spec, track.arrays[spec.name], body):
+                _write_field(sub, part, value, scales, _frame(spec, frame))
 
 
 def _frame(spec: Field, clip_frame: str) -> str:
@@ -138,11 +174,11 @@ def read_tree(f: Any, schema: Schema, where: object) -> Artifact:
     artifact = Artifact(
         schema=schema.name,
         subject=str(f.attrs["subject"]),
-        joint_set=str(f.attrs["joint_set"]),
+        joint_set=str(f.attrs.get("joint_set" + _BEYOND, f.attrs["joint_set"])),
         provenance=json.loads(f.attrs["provenance"]),
         attrs=json.loads(f.attrs["attrs"]),
     )
-    labels = coordinates(artifact.joint_set)
+    labels = _labels(str(f.attrs["joint_set"]), artifact.joint_set)
     for key, item in f.items():
         if isinstance(item, h5py.Group):
             artifact.clips[key] = _read_clip(item)
@@ -172,11 +208,23 @@ def _read_clip(group: Any) -> Clip:
         elif key == "time":
             clip.time = item[()]
         elif isinstance(item, h5py.Group):
-            arrays = {name: ds[()] for name, ds in item.items()}
-            clip.tracks[key] = Track(arrays, json.loads(str(item.attrs["attrs"])))
+            clip.tracks[key] = Track(_read_track(item), json.loads(str(item.attrs["attrs"])))
         else:
             clip.arrays[key] = item[()]
     return clip
+
+
+def _read_track(group: Any) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, ds in group.items():
+        if name.endswith(_BEYOND):
+            continue
+        arrays[name] = ds[()]
+        if name + _BEYOND in group:
+            beyond = group[name + _BEYOND]
+            axis = json.loads(beyond.attrs["dims"]).index("joint" + _BEYOND)
+            arrays[name] = np.concatenate([arrays[name], beyond[()]], axis=axis)
+    return arrays
 
 
 def _read_camera(group: Any) -> Camera:

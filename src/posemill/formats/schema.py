@@ -5,6 +5,10 @@ within a file. ``frame`` is ``image``, ``camera`` or ``world``, ``clip`` where t
 and ``none`` where it has no meaning. A field with ``gap="valid"`` is NaN exactly where the flag of that name is
 False: a gap is never a number, and a number is never NaN. With ``gap="rows"`` whole rows may be unknown. A field that
 is ``optional`` need not be there.
+
+A schema with a ``body`` keeps that joint set's joints under the fields' own names, whatever more a file has: those are
+in ``{name}_beyond``, of the dimension ``joint_beyond``. So who reads a file without posemill finds the joints that
+everybody knows. In memory they are one array.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ class Schema:
     subject: tuple[Field, ...] = ()
     clip_attrs: tuple[str, ...] = ()
     camera: bool = False
+    body: str = ""
 
 
 COORDINATES: dict[str, tuple[str, ...]] = {
@@ -130,6 +135,7 @@ SCHEMAS: dict[str, Schema] = {
             ),
             clip_attrs=("frame", "world_source", "scale_source"),
             camera=True,
+            body="h36m17",
         ),
         Schema(
             "truth3d",
