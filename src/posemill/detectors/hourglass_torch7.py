@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from posemill.detectors import hourglass
 from posemill.detectors.heatmaps import Peaks
@@ -68,8 +68,15 @@ class Options(TopDownOptions):
         float,
         Field(ge=0, le=0, description="MediaPipe looks at every frame: crops are cut before keypoints are known."),
     ] = 0.0
-    half: Annotated[Literal[False], Field(description="False: Torch7 computes in single precision.")] = False
-    blend: Annotated[Literal[False], Field(description="False: what finds the boxes does not wait for Torch7.")] = False
+    half: Annotated[bool, Field(description="False: Torch7 computes in single precision.")] = False
+    blend: Annotated[bool, Field(description="False: what finds the boxes does not wait for Torch7.")] = False
+
+    @field_validator("half", "blend")
+    @classmethod
+    def _not_here(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("expected false: Torch7 computes in single precision, and nothing waits for it")
+        return value
 
     def frames_at_once(self) -> int:
         """``batch``, or four: Torch7 keeps the numbers of every layer."""
@@ -249,7 +256,7 @@ class _Live(_Detector):
 class _Recorded:
     """The boxes and peaks of a file, frame by frame; a source of boxes."""
 
-    joint_set = None
+    joint_set: str | None = None
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -167,7 +167,7 @@ class FoundBoxes(_Source):
     def __init__(self, detector: Detector, *, every_s: float) -> None:
         super().__init__()
         self._detector, self._every_s = detector, every_s
-        self.joint_set = detector.joint_set
+        self.joint_set: str | None = detector.joint_set
         self._several = False
         self._looked_s = -np.inf
 
