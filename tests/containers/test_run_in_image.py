@@ -71,7 +71,7 @@ def test_the_demo_in_the_image_has_the_numbers_of_a_run_without(in_image, tmp_pa
     outside = clone(tmp_path / "posemill", None)
     ran, _ = outside.snakemake("--cores", "8", POSES)
     assert ran["detect"] == 6
-    assert artifact.read(in_image.folder / POSES, "merged3d").joint_set == "h36m17"
+    assert artifact.read(in_image.folder / POSES, "merged3d").joint_set == "posemill21"
     for name in ("poses3d.h5", "lifted3d.mediapipe.posemill.h5", "keypoints2d.mediapipe.h5"):
         worst = differences(in_image.folder / "results/S9" / name, outside.folder / "results/S9" / name)
         assert worst and set(worst.values()) == {0.0}, worst
