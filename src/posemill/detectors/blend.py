@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from posemill.arrays import PerJoint, Points2
-from posemill.detectors.protocol import Detection
+from posemill.detectors.protocol import Detection, bounds
 from posemill.skeleton import LIMBS, convert, joint_set
 
 __all__ = ["blended"]
@@ -46,9 +46,7 @@ def blended(own: Detection, joints_of: str, other: Detection, other_joints_of: s
     found = np.where(agree, own.sigma * sigma / spread, np.where(chosen, sigma, own.sigma))
     scores = np.where(agree, np.maximum(own.score, score), np.where(chosen, score, own.score))
     there = own.valid | chosen
-    inside = keypoints[there]
-    bbox = np.concatenate([inside.min(axis=0), inside.max(axis=0)])
-    return replace(own, keypoints=keypoints, score=scores, sigma=found, bbox=bbox, valid=there)
+    return replace(own, keypoints=keypoints, score=scores, sigma=found, bbox=bounds(keypoints, there), valid=there)
 
 
 def _sides_as(own: Detection, joints_of: str, points: Points2, valid: np.ndarray, sigma: PerJoint) -> Detection:
@@ -56,9 +54,8 @@ def _sides_as(own: Detection, joints_of: str, points: Points2, valid: np.ndarray
     names = joint_set(joints_of)
     order = np.arange(len(names))
     for part in _PARTS:
-        left, right = (names.indices(tuple(f"{side}_{name}" for name in part)) for side in ("left", "right"))
-        here = np.array([*left, *right])
-        across = np.array([*right, *left])
+        here = np.array(names.indices(tuple(f"{side}_{name}" for side in ("left", "right") for name in part)))
+        across = names.flip_permutation[here]
         known = valid[here] & own.valid[here] & own.valid[across]
         if _misfit(own, here, points, sigma, here, known) > _misfit(own, across, points, sigma, here, known):
             order[here] = across

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from posemill.arrays import PerJoint, Points2
-from posemill.detectors.protocol import Detection, Truth
+from posemill.detectors.protocol import Detection, Truth, bounds
 from posemill.skeleton import convert
 
 __all__ = ["JOINTS", "FromTruth", "Observed"]
@@ -60,5 +60,5 @@ class FromTruth:
         valid = self._known[frame] & inside
         if not valid.any():
             return []
-        bbox = np.concatenate([keypoints[valid].min(0), keypoints[valid].max(0)])
-        return [Detection(keypoints, np.ones(len(valid)), self._sigma[frame], bbox, valid)]
+        sigma = self._sigma[frame]
+        return [Detection(keypoints, np.ones(len(valid)), sigma, bounds(keypoints, valid), valid)]

@@ -32,7 +32,7 @@ from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
 from posemill.detectors.blazepose import BlazePose, Region
 from posemill.detectors.mediapipe_people import Follower
-from posemill.detectors.protocol import Detection, DetectorCard
+from posemill.detectors.protocol import Detection, DetectorCard, bounds
 from posemill.errors import MissingError, expected
 from posemill.skeleton import JOINT_SETS
 
@@ -234,9 +234,7 @@ def _detection(table: np.ndarray, size: tuple[int, int]) -> Detection | None:
     sigma = sigma_px(keypoints, visibility)
     if not valid.any() or not np.isfinite(sigma).all():
         return None
-    inside = keypoints[valid]
-    bbox = np.concatenate([inside.min(axis=0), inside.max(axis=0)])
-    return Detection(keypoints, visibility, sigma, bbox, valid)
+    return Detection(keypoints, visibility, sigma, bounds(keypoints, valid), valid)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2, Times
 
-__all__ = ["BatchDetector", "Detection", "Detector", "DetectorCard", "Truth"]
+__all__ = ["BatchDetector", "Detection", "Detector", "DetectorCard", "Truth", "bounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class Detection:
     bbox: np.ndarray
     valid: Flags
     person: int | None = None
+
+
+def bounds(keypoints: Points2, valid: Flags) -> np.ndarray:
+    """Box (4,) px, left, top, right, bottom, of the valid ones of keypoints (J, 2); there must be one."""
+    inside = keypoints[valid]
+    return np.concatenate([inside.min(0), inside.max(0)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from posemill.anthropometry import stature_px
 from posemill.arrays import PerJoint, Points2
 from posemill.detectors.blend import blended
 from posemill.detectors.heatmaps import Peaks, to_crop
-from posemill.detectors.protocol import Detection
+from posemill.detectors.protocol import Detection, bounds
 from posemill.errors import InputError, expected
 from posemill.people.boxes import BoxOptions, BoxSource
 
@@ -234,5 +234,4 @@ class TopDown:
         if not valid.any() or not np.isfinite(size_px):
             return None
         sigma = self._sigma.of(found, person, stride * float(crop.step.mean()), size_px)
-        bbox = np.concatenate([keypoints[valid].min(0), keypoints[valid].max(0)])
-        return Detection(keypoints, score, sigma, bbox, valid)
+        return Detection(keypoints, score, sigma, bounds(keypoints, valid), valid)

@@ -22,6 +22,7 @@ __all__ = ["REDO", "read_tree", "write_tree"]
 REDO = "delete it and run the stage again"
 
 _BEYOND = "_beyond"
+_JOINT_BEYOND = "joint" + _BEYOND
 
 
 def write_tree(f: h5py.File, artifact: Artifact, schema: Schema) -> None:
@@ -35,7 +36,7 @@ def write_tree(f: h5py.File, artifact: Artifact, schema: Schema) -> None:
         f.attrs["joint_set" + _BEYOND] = artifact.joint_set
     f.attrs["attrs"] = _json(artifact.attrs)
     f.attrs["provenance"] = _json(artifact.provenance)
-    scales = _write_scales(f, artifact, schema)
+    scales = _write_scales(f, _labels(body, artifact.joint_set), schema)
     for spec in (spec for spec in schema.subject if spec.name in artifact.arrays):
         _write_field(f, spec, artifact.arrays[spec.name], scales, spec.frame)
     for clip_id in sorted(artifact.clips):
@@ -47,13 +48,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _write_scales(f: h5py.File, artifact: Artifact, schema: Schema) -> dict[str, h5py.Dataset]:
+def _write_scales(f: h5py.File, labels: dict[str, tuple[str, ...]], schema: Schema) -> dict[str, h5py.Dataset]:
     used = {d for spec in (*schema.subject, *schema.clip, *schema.track) for d in spec.dims} - {"time"}
     used |= {"row", "column", "coefficient", "space"} if schema.camera else set()
     scales = {}
-    for name, labels in _labels(_body(artifact.joint_set, schema), artifact.joint_set).items():
-        if name in used or name == "joint" + _BEYOND:
-            scale = f.create_dataset(name, data=list(labels), dtype=h5py.string_dtype(), track_times=False)
+    for name, each in labels.items():
+        if name in used or name == _JOINT_BEYOND:
+            scale = f.create_dataset(name, data=list(each), dtype=h5py.string_dtype(), track_times=False)
             scale.make_scale(name)
             scales[name] = scale
     return scales
@@ -81,7 +82,7 @@ def _body(joints: str, schema: Schema) -> str:
 def _labels(body: str, whole: str) -> dict[str, tuple[str, ...]]:
     labels = coordinates(body)
     beyond = joint_set(whole).joints[len(joint_set(body)) :]
-    return {**labels, "joint" + _BEYOND: beyond} if beyond else labels
+    return {**labels, _JOINT_BEYOND: beyond} if beyond else labels
 
 
 def _parts(spec: Field, value: np.ndarray, body: int) -> Iterator[tuple[Field, np.ndarray]]:
@@ -93,7 +94,7 @@ def _parts(spec: Field, value: np.ndarray, body: int) -> Iterator[tuple[Field, n
         return
     first, rest = np.split(value, [body], axis=axis)
     yield spec, first
-    dims = tuple(name + _BEYOND if name == "joint" else name for name in spec.dims)
+    dims = tuple(_JOINT_BEYOND if name == "joint" else name for name in spec.dims)
     yield replace(spec, name=spec.name + _BEYOND, dims=dims), rest
 
 
@@ -222,7 +223,7 @@ def _read_track(group: Any) -> dict[str, np.ndarray]:
         arrays[name] = ds[()]
         if name + _BEYOND in group:
             beyond = group[name + _BEYOND]
-            axis = json.loads(beyond.attrs["dims"]).index("joint" + _BEYOND)
+            axis = json.loads(beyond.attrs["dims"]).index(_JOINT_BEYOND)
             arrays[name] = np.concatenate([arrays[name], beyond[()]], axis=axis)
     return arrays
 

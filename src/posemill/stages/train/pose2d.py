@@ -113,6 +113,7 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
     request = {"train": name, "card": card, "options": request_options(options), "start": start and start.card}
     pace = go(name, training, output, request, options)
 
+    from posemill.detectors.top_down import says_parabola
     from posemill.formats.weights import write_weights
     from posemill.lifters.loading import as_stored
 
@@ -124,7 +125,7 @@ def run(name: str, output: Path, seed: int, values: dict[str, Any]) -> float:
         card |= {"channels": "rgb", "mean": list(preset.normalise[0]), "deviation": list(preset.normalise[1])}
     card |= {"options": options.said, "licences": terms(options), **({} if start is None else {"start": start.card})}
     if options.unseen is not None:
-        card |= _measured(name, tensors, preset, options)
+        card |= _measured(name, tensors, preset, options, parabola=says_parabola(card, output))
     write_weights(output, tensors, card)
     tell(output, card.get("results", {}))
     return pace
@@ -158,7 +159,7 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
 
 
 def _measured(
-    name: str, tensors: dict[str, np.ndarray], preset: Preset2d, options: TrainPose2dOptions
+    name: str, tensors: dict[str, np.ndarray], preset: Preset2d, options: TrainPose2dOptions, *, parabola: bool
 ) -> dict[str, Any]:
     """Sigma and results for the card, of the weights as they are stored."""
     assert options.unseen is not None
@@ -179,8 +180,9 @@ def _measured(
     runner = Runner(
         network, device_name()[0], half=False, mean=np.zeros(3) if mean is None else mean, deviation=deviation
     )
-    found = measure(runner, drawn, parabola=options.pictures is not None)
-    return found | {"measured_on": {"people": made["people"], "motion_sha256": made["motion_sha256"]}}
+    return measure(runner, drawn, parabola=parabola) | {
+        "measured_on": {"people": made["people"], "motion_sha256": made["motion_sha256"]}
+    }
 
 
 def _variety(options: TrainPose2dOptions) -> Variety:
