@@ -2,9 +2,10 @@
 
 It reads rays, not pixels, of the twelve limb joints that every detector shares, and of heels and toes where there are
 any; joints may be missing, and each counts by the sigma that its detector states (:mod:`posemill.networks.clip_rays`).
-It knows how MediaPipe's joints differ from motion capture's; other detectors it takes as they are. It answers with a
-sigma for each joint and axis that was calibrated on people it had never seen. With ``causal`` it looks at no later
-frame. The answer is in metres of a body of one standard size, as one camera does not tell a person's.
+It knows how MediaPipe's joints differ from motion capture's; other detectors it takes as they are. Where a calibration
+says where up is, it is told: who leans away from a camera looks like one before a camera that looks down. It answers
+with a sigma for each joint and axis that was calibrated on people it had never seen. With ``causal`` it looks at no
+later frame. The answer is in metres of a body of one standard size, as one camera does not tell a person's.
 
 The network is :mod:`posemill.networks.posemill`, its training :mod:`posemill.training.posemill`.
 """
@@ -173,6 +174,7 @@ class Posemill:
             np.full(lead[0], step_s),
             [definition_of(clip.detector)] * lead[0],
             np.full(lead[0], min(clip.camera.focal_sigma, _MOST_FOCAL_SIGMA)),
+            np.broadcast_to(np.full(3, np.nan) if clip.camera.R is None else clip.camera.R[:, 2], (lead[0], 3)),
             stride=stride,
         )
         turned, spread = predict(
