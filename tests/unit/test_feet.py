@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posemill.formats.artifact import read
-from posemill.merging import equations
+from posemill.merging import banded
 from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
 from posemill.merging.options import MergeOptions
 from posemill.merging.soles import soles_of
@@ -47,7 +47,8 @@ class Walk:
         seen = options.pop("seen", self.seen)
         time = self.time[: len(joints)]
         person = PersonInWorld(time, joints, sigma, path, self.bones, self.camera, seen)
-        return lock_feet(person, MergeOptions(**options))
+        found = lock_feet(person, MergeOptions(**options))
+        return found.joints, found.contact
 
     def sliding(self, joints: np.ndarray) -> float:
         """Mean speed of the ankles while the true foot is flat, m/s."""
@@ -154,8 +155,8 @@ def test_short_clips(walk, frames):
 
 def test_long_clips_are_solved_in_windows_without_a_seam(walk, monkeypatch):
     whole, _ = walk.lock(walk.drifting())
-    monkeypatch.setattr(equations, "_WINDOW", 100)
-    monkeypatch.setattr(equations, "_OVERLAP", 50)
+    monkeypatch.setattr(banded, "_WINDOW", 100)
+    monkeypatch.setattr(banded, "_OVERLAP", 50)
     parts, _ = walk.lock(walk.drifting())
     assert np.abs(parts - whole).max() < 0.02
     jump = np.linalg.norm(np.diff(parts - whole, axis=0), axis=-1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
+from posemill.merging.feet import PersonInWorld, SeenFeet, axis_sigma, lock_feet
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
 from posemill.merging.parallax import standing_still
@@ -22,7 +22,7 @@ from posemill.merging.steady import path_sigma, smooth_motion
 from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import normalise_pose
 
-__all__ = ["Merged", "axis_sigma", "merge"]
+__all__ = ["Merged", "merge"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class Merged:
     valid: np.ndarray
     contact: np.ndarray
     moved: PerJoint
-
-
-def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
-    return np.sqrt(sigma**2 @ (rotation**2).T)
 
 
 def merge(
@@ -123,8 +118,10 @@ def merge(
             still, feet = camera, seen
             if offset is not None and seen is not None:
                 still, feet = standing_still(seen, camera, offset, joints_camera)
-            person = PersonInWorld(time, joints, sigma, path, skeleton, still, feet)
-            joints, contact = lock_feet(person, options)
+            person = PersonInWorld(time, joints, sigma, path, skeleton, still, feet, shared_sigma)
+            locked = lock_feet(person, options)
+            joints, contact = locked.joints, locked.contact
+            spread = np.where(np.isfinite(locked.sigma), locked.sigma, spread)
             joints_camera = camera.world_to_camera(joints)
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
