@@ -9,7 +9,7 @@ import numpy as np
 from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.geometry import rotation_between
+from posemill.geometry import axis_sigma, rotation_between
 from posemill.merging.contacts import SWING, foot_states, image_speeds
 from posemill.merging.evidence import Evidence
 from posemill.merging.legs import forward_of, reach
@@ -20,7 +20,7 @@ from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["Locked", "PersonInWorld", "SeenFeet", "axis_sigma", "lock_feet", "smooth_soles"]
+__all__ = ["Locked", "PersonInWorld", "SeenFeet", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
@@ -127,11 +127,6 @@ def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> 
     cutoff, gap = options.cutoff_hz, options.max_gap_s
     smooth = low_pass(time, series, np.ones(known.shape), known, cutoff_hz=cutoff, max_gap_s=gap)
     return smooth.transpose(1, 0, 2).reshape(out.shape)
-
-
-def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
-    return np.sqrt(sigma**2 @ (rotation**2).T)
 
 
 def lock_feet(person: PersonInWorld, options: MergeOptions) -> Locked:

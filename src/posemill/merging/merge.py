@@ -13,7 +13,8 @@ import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.merging.feet import PersonInWorld, SeenFeet, axis_sigma, lock_feet
+from posemill.geometry import axis_sigma
+from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
 from posemill.merging.parallax import standing_still
