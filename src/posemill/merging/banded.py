@@ -112,18 +112,20 @@ def _blocks(band: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_windows(frames: int, solve: Callable[[slice], np.ndarray]) -> np.ndarray:
-    """Answers (frames, N) of ``solve`` for windows of a clip, which fade into each other."""
+    """Answers (frames, N) of ``solve`` for windows of a clip, which fade into each other.
+
+    A window's answer is the whole clip's but near its ends, where runs are cut: of an overlap only the middle third
+    fades, and the third beside an end is the other window's.
+    """
     out = np.zeros(0)
     for start in range(0, max(frames - _OVERLAP, 1), _WINDOW - _OVERLAP):
         rows = slice(start, min(start + _WINDOW, frames))
         found = solve(rows)
         out = out if start else np.zeros((frames, found.shape[1]))
         # What holds through the seam drifts over seconds by the windows' difference.
-        old = np.linspace(1, 0, _OVERLAP)[:, None] if start else np.zeros((0, 1))
-        old = (
-            np.concatenate([old, np.zeros((len(found) - len(old), 1))]) if len(old) < len(found) else old[: len(found)]
-        )
-        out[rows] = old * out[rows] + (1 - old) * found
+        beyond = np.arange(len(found)) / _OVERLAP - 1 / 3 if start else np.ones(len(found))
+        new = np.clip(3 * beyond, 0.0, 1.0)[:, None]
+        out[rows] += new * (found - out[rows])
         if rows.stop == frames:
             break
     return out

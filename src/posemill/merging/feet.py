@@ -266,10 +266,11 @@ def _seen_of(
         if f"{side}_ankle" not in names.joints:
             continue
         joint = names.index(f"{side}_ankle")
-        plane = camera.normalise(np.where(seen.valid[run, joint, None], seen.keypoints[run, joint], np.nan))
+        points = seen.keypoints[run, joint].astype(np.float64)
+        plane = camera.normalise(np.where(seen.valid[run, joint, None], points, np.nan))
         points = np.concatenate([plane, np.ones((frames, 1))], -1) * depth[:, foot, None]
         rays[:, foot] = camera.camera_to_world(points)
-        sigma[:, foot] = seen.sigma_px[run, joint] * depth[:, foot] / camera.focal_px
+        sigma[:, foot] = seen.sigma_px[run, joint].astype(np.float64) * depth[:, foot] / camera.focal_px
     return seen.soles[run] @ camera.R, rays, sigma
 
 
