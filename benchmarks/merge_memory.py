@@ -102,7 +102,7 @@ def main() -> None:
             further = frames - rows[-2]["frames"]
             for key in ("most", "arrays"):
                 row[f"{key}_bytes_per_frame"] = round((row[f"{key}_mb"] - rows[-2][f"{key}_mb"]) * 2**20 / further)
-            text = f"; growth by frame {row['most_bytes_per_frame']} bytes, {row['arrays_bytes_per_frame']} of them the arrays"
+            text = f"; a frame more: {row['most_bytes_per_frame']} bytes, its arrays {row['arrays_bytes_per_frame']}"
         print(f"{frames:,} frames: {row['most_mb']} MB, {row['arrays_mb']} the arrays; {row['cpu_s']} s of CPU{text}")
     if args.json:
         record = {
