@@ -98,7 +98,6 @@ def stage_request(
 
 def clip_sheet(video: Path, detector: str, new: NewClip | None) -> dict[str, Any]:
     """Say of a clip what a sheet would say, and which Lua works on it where one does."""
-    from posemill.clips import IMAGES
+    from posemill.clips import kind_of
 
-    kind = "stills" if video.is_dir() or video.suffix.lower() in IMAGES else "video"
-    return {**asdict(new or NewClip()), "kind": kind, **torch7.sheet(detector)}
+    return {**asdict(new or NewClip()), "kind": kind_of(video), **torch7.sheet(detector)}

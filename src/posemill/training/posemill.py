@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from posemill.formats.motion import MotionClip
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
 from posemill.training.seen import Sources, as_seen
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import adamw_one_cycle, begin_with
 
 __all__ = ["FRAMES", "PosemillTraining", "Schedule"]
