@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posemill.clips import parse_box
+from posemill.clip_sources import parse_box
 from posemill.errors import ClipError, InputError
 from posemill.people.appearance import appearance, unlike
 from posemill.people.follow import Candidate, Roster

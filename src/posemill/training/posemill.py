@@ -15,9 +15,10 @@ import numpy as np
 
 from posemill.formats.motion import MotionClip
 from posemill.networks.clip_rays import INPUT_WIDTH
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
 from posemill.training.seen import Sources, as_seen
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import adamw_one_cycle, begin_with
 
 __all__ = ["FRAMES", "PosemillTraining", "Schedule"]
