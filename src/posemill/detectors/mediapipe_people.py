@@ -16,6 +16,7 @@ from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
 from posemill.detectors.protocol import Detection
 from posemill.people.appearance import appearance
 from posemill.people.follow import Candidate, Person, Roster
+from posemill.people.sides import same_sides
 from posemill.skeleton import joint_set
 
 __all__ = ["Follower"]
@@ -112,11 +113,11 @@ class Follower:
         other = self._networks.pose(np.ascontiguousarray(rgb[:, ::-1]), mirrored)
         if other is None:
             return None
-        table = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
-        both = self._detection((pose.table + table) / 2, (width, height))
+        table, seen = same_sides(pose.table, other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0], _JOINTS)
+        both = self._detection((table + seen) / 2, (width, height))
         if both is None:
             return None
-        apart = np.linalg.norm((pose.table - table)[:, :2] * (width, height), axis=-1) / 2
+        apart = np.linalg.norm((table - seen)[:, :2] * (width, height), axis=-1) / 2
         return replace(both, sigma=np.hypot(both.sigma, apart))
 
     def _missed(self, time_s: float) -> list[Person]:
