@@ -5,7 +5,7 @@ import pytest
 
 from posemill.people.cleaning import clean
 from posemill.people.options import GatherOptions
-from posemill.people.sides import mend_sides
+from posemill.people.sides import mend_sides, same_sides
 from posemill.skeleton import joint_set
 
 JOINTS = joint_set("limbs12")
@@ -36,10 +36,25 @@ def exchanged(points: np.ndarray, frames: slice) -> np.ndarray:
     return wrong
 
 
-def mended(points: np.ndarray):
+def jumping_jack(fps: float, seconds: float = 4.0) -> np.ndarray:
+    """(T, 12, 2) px, seen from the front: knees and ankles come near each other once a second and part again."""
+    time = np.arange(round(seconds * fps)) / fps
+    spread = np.abs(np.sin(np.pi * time))
+    points = np.zeros((len(time), 12, 2))
+    heights = {"hip": 0, "knee": 245, "ankle": 480, "shoulder": -288, "elbow": -140, "wrist": 0}
+    widths = {"hip": 50, "knee": 20, "ankle": 15, "shoulder": 95, "elbow": 130, "wrist": 150}
+    reach = {"hip": 0, "knee": 140, "ankle": 190, "shoulder": 0, "elbow": 60, "wrist": 200}
+    for side, sign in (("left", 1), ("right", -1)):
+        for kind, down in heights.items():
+            across = 500 + sign * (widths[kind] + reach[kind] * spread)
+            points[:, JOINTS.index(f"{side}_{kind}")] = np.stack([across, 0 * time + 500 + down], -1)
+    return points + np.random.default_rng(0).normal(0, 3, points.shape)
+
+
+def mended(points: np.ndarray, fps: float = FPS):
     frames = len(points)
     score, sigma, valid = np.full((frames, 12), 0.9), np.full((frames, 12), 5.0), np.ones((frames, 12), bool)
-    return mend_sides(points, score, sigma, valid, np.arange(frames) / FPS, np.full(frames, STATURE), "limbs12")
+    return mend_sides(points, score, sigma, valid, np.arange(frames) / fps, np.full(frames, STATURE), "limbs12")
 
 
 def test_right_sides_stay() -> None:
@@ -58,6 +73,47 @@ def test_exchanged_legs_are_exchanged_back(frames: slice) -> None:
     want[frames] = True
     assert (result.exchanged["legs"] == want)[far].all() and not result.exchanged["arms"].any()
     np.testing.assert_array_equal(result.keypoints[far], points[far])
+
+
+@pytest.mark.parametrize("fps", [15, 30])
+def test_a_front_taken_for_a_back_is_turned_as_a_whole(fps: float) -> None:
+    points = jumping_jack(fps)
+    wrong = points.copy()
+    wrong[fps : fps + fps // 6] = wrong[fps : fps + fps // 6, JOINTS.flip_permutation]
+    result = mended(wrong, fps)
+    np.testing.assert_array_equal(result.keypoints, points)
+    assert result.exchanged["body"].sum() == fps // 6
+    assert not result.exchanged["legs"].any() and not result.exchanged["arms"].any()
+
+
+@pytest.mark.parametrize("fps", [10, 15, 30])
+def test_legs_that_meet_and_part_again_did_not_cross(fps: float) -> None:
+    points = jumping_jack(fps)
+    result = mended(points, fps)
+    np.testing.assert_array_equal(result.keypoints, points)
+    assert not any(frames.any() for frames in result.exchanged.values())
+
+
+@pytest.mark.parametrize("what", ["body", "legs", "none"])
+def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
+    names = joint_set("blazepose33")
+    limbs = names.indices(JOINTS.joints)
+    first = np.zeros((33, 3))
+    first[limbs, :2], first[:, 2] = jumping_jack(30)[15], 0.9
+    second = first + [4, -2, -0.1]
+    if what == "body":
+        second = second[names.flip_permutation]
+    if what == "legs":
+        left, right = (
+            names.indices((f"{s}_knee", f"{s}_ankle", f"{s}_heel", f"{s}_big_toe")) for s in ("left", "right")
+        )
+        second[left], second[right] = second[right].copy(), second[left].copy()
+    a, b = same_sides(first, second, "blazepose33")
+    np.testing.assert_allclose(a, first)
+    np.testing.assert_allclose(b, first + [4, -2, -0.1])
+    b, a = same_sides(second, first, "blazepose33")
+    np.testing.assert_allclose(a, first)
+    np.testing.assert_allclose(b, first + [4, -2, -0.1])
 
 
 def test_where_it_may_be_either_sigma_grows() -> None:
