@@ -10,6 +10,7 @@ from posemill.skeleton import joint_set
 
 JOINTS = joint_set("limbs12")
 FPS, STATURE = 30, 1000.0
+MOVED = np.array([4, -2, -0.1])
 LEGS = [JOINTS.indices((f"{side}_knee", f"{side}_ankle")) for side in ("left", "right")]
 
 
@@ -100,7 +101,7 @@ def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
     limbs = names.indices(JOINTS.joints)
     first = np.zeros((33, 3))
     first[limbs, :2], first[:, 2] = jumping_jack(30)[15], 0.9
-    second = first + [4, -2, -0.1]
+    second = first + MOVED
     if what == "body":
         second = second[names.flip_permutation]
     if what == "legs":
@@ -110,10 +111,13 @@ def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
         second[left], second[right] = second[right].copy(), second[left].copy()
     a, b = same_sides(first, second, "blazepose33")
     np.testing.assert_allclose(a, first)
-    np.testing.assert_allclose(b, first + [4, -2, -0.1])
+    np.testing.assert_allclose(b, first + MOVED)
     b, a = same_sides(second, first, "blazepose33")
     np.testing.assert_allclose(a, first)
-    np.testing.assert_allclose(b, first + [4, -2, -0.1])
+    np.testing.assert_allclose(b, first + MOVED)
+    a, b = same_sides(first, second, "blazepose33", before=second[:, :2] + 3)
+    np.testing.assert_allclose(b, second)
+    np.testing.assert_allclose(a, second - MOVED)
 
 
 def test_where_it_may_be_either_sigma_grows() -> None:

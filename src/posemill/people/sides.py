@@ -106,28 +106,41 @@ def mend_sides(
     return Sides(arrays[0], arrays[1], arrays[2], arrays[3], exchanged, doubtful)
 
 
-def same_sides(first: np.ndarray, second: np.ndarray, joints: str) -> tuple[np.ndarray, np.ndarray]:
-    """Give two readings of one picture the same sides, those of the reading that sees them better.
+def same_sides(
+    first: np.ndarray, second: np.ndarray, joints: str, before: Points2 | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give two readings of one picture the same sides; their mean would else be nobody's pose.
+
+    Where they contradict each other about what is left, it is as in the picture ``before``; else as the reading says
+    that sees it better.
 
     Parameters
     ----------
     first, second
-        (J, 3): x, y and score. Where they contradict each other about what is left, their mean would be nobody's pose.
+        (J, 3): x, y and score.
     joints
         Name of the joint set.
+    before
+        (J, 2), where the joints were a moment before; None where that is not known.
     """
     names = joint_set(joints)
     for part in _TOLD_BY:
         left, right = _told_by(names, part)
         told, other = np.concatenate([left, right]), np.concatenate([right, left])
-        apart, exchanged = (np.linalg.norm((first[told] - second[of])[:, :2], axis=-1).sum() for of in (told, other))
-        if exchanged < _CLEARLY * apart:
-            order = _order(names, part)
-            if first[told, 2].sum() >= second[told, 2].sum():
-                second = second[order]
-            else:
-                first = first[order]
+        if not _apart(first[told], second[other]) < _CLEARLY * _apart(first[told], second[told]):
+            continue
+        if before is None:
+            keep = first[told, 2].sum() >= second[told, 2].sum()
+        else:
+            keep = _apart(first[told], before[told]) <= _apart(second[told], before[told])
+        order = _order(names, part)
+        first, second = (first, second[order]) if keep else (first[order], second)
     return first, second
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> float:
+    """Sum of the distances of points (N, 2 or more)."""
+    return float(np.linalg.norm(first[:, :2] - second[:, :2], axis=-1).sum())
 
 
 def _told_by(names: JointSet, part: str) -> tuple[np.ndarray, np.ndarray]:
