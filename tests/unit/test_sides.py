@@ -52,10 +52,12 @@ def jumping_jack(fps: float, seconds: float = 4.0) -> np.ndarray:
     return points + np.random.default_rng(0).normal(0, 3, points.shape)
 
 
-def mended(points: np.ndarray, fps: float = FPS):
+def mended(points: np.ndarray, fps: float = FPS, contested: np.ndarray | None = None):
     frames = len(points)
     score, sigma, valid = np.full((frames, 12), 0.9), np.full((frames, 12), 5.0), np.ones((frames, 12), bool)
-    return mend_sides(points, score, sigma, valid, np.arange(frames) / fps, np.full(frames, STATURE), "limbs12")
+    return mend_sides(
+        points, score, sigma, valid, np.arange(frames) / fps, np.full(frames, STATURE), "limbs12", contested
+    )
 
 
 def test_right_sides_stay() -> None:
@@ -87,12 +89,14 @@ def test_a_front_taken_for_a_back_is_turned_as_a_whole(fps: float) -> None:
     assert not result.exchanged["legs"].any() and not result.exchanged["arms"].any()
 
 
-@pytest.mark.parametrize("fps", [10, 15, 30])
-def test_legs_that_meet_and_part_again_did_not_cross(fps: float) -> None:
-    points = jumping_jack(fps)
-    result = mended(points, fps)
+def test_legs_that_meet_and_part_again_did_not_cross() -> None:
+    """Astride; twice in half a second the legs shut for one frame: to go through each other is the smoother way."""
+    points = np.repeat(jumping_jack(15)[5:6], 60, axis=0) + np.random.default_rng(1).normal(0, 20, (60, 12, 2))
+    legs = np.concatenate(LEGS)
+    points[np.ix_([30, 38], legs, [0])] = 500
+    result = mended(points, 15)
     np.testing.assert_array_equal(result.keypoints, points)
-    assert not any(frames.any() for frames in result.exchanged.values())
+    assert not result.exchanged["legs"].any()
 
 
 @pytest.mark.parametrize("what", ["body", "legs", "none"])
@@ -109,13 +113,14 @@ def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
             names.indices((f"{s}_knee", f"{s}_ankle", f"{s}_heel", f"{s}_big_toe")) for s in ("left", "right")
         )
         second[left], second[right] = second[right].copy(), second[left].copy()
-    a, b = same_sides(first, second, "blazepose33")
+    a, b, contested = same_sides(first, second, "blazepose33")
+    assert contested.sum() == {"body": 32, "legs": 8, "none": 0}[what]
     np.testing.assert_allclose(a, first)
     np.testing.assert_allclose(b, first + MOVED)
-    b, a = same_sides(second, first, "blazepose33")
+    b, a, _ = same_sides(second, first, "blazepose33")
     np.testing.assert_allclose(a, first)
     np.testing.assert_allclose(b, first + MOVED)
-    a, b = same_sides(first, second, "blazepose33", before=second[:, :2] + 3)
+    a, b, _ = same_sides(first, second, "blazepose33", before=second[:, :2] + 3)
     np.testing.assert_allclose(b, second)
     np.testing.assert_allclose(a, second - MOVED)
 
@@ -128,6 +133,20 @@ def test_where_it_may_be_either_sigma_grows() -> None:
     assert np.isfinite(result.sigma).all() and (result.sigma >= 5.0).all()
     assert (result.sigma[unsure][:, LEGS[0]] > 5.0).all()
     assert (result.sigma[~unsure] == 5.0).all()
+
+
+def test_contested_sides_follow_from_those_that_are_not() -> None:
+    points = walker_seen_from_the_side()
+    frames = slice(50, None)
+    contested = np.zeros(points.shape[:2], bool)
+    contested[frames, np.concatenate(LEGS)] = True
+    wrong = exchanged(points, frames)
+    far = np.abs(points[:, LEGS[0][1], 0] - points[:, LEGS[1][1], 0]) > 60
+    assert (mended(wrong).keypoints[far] != points[far]).any()
+    for read in (points, wrong):
+        result = mended(read, contested=contested)
+        np.testing.assert_array_equal(result.keypoints[far], points[far])
+        assert (result.sigma[far] == 5.0).all()
 
 
 def test_what_was_done_is_listed() -> None:

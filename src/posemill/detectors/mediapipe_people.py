@@ -119,14 +119,13 @@ class Follower:
         if other is None:
             return None
         mirror = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
-        table, seen = same_sides(
-            pose.table, mirror, _JOINTS, (before.keypoints + 0.5) / (width, height) if before else None
-        )
+        where = (before.keypoints + 0.5) / (width, height) if before else None
+        table, seen, contested = same_sides(pose.table, mirror, _JOINTS, where)
         both = self._detection((table + seen) / 2, (width, height))
         if both is None:
             return None
         apart = np.linalg.norm((table - seen)[:, :2] * (width, height), axis=-1) / 2
-        return replace(both, sigma=np.hypot(both.sigma, apart))
+        return replace(both, sigma=np.hypot(both.sigma, apart), contested=contested)
 
     def _missed(self, time_s: float) -> list[Person]:
         return self._roster.present(time_s, within_s=_MISSED_S)

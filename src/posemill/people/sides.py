@@ -69,7 +69,14 @@ class Sides:
 
 
 def mend_sides(
-    keypoints: Points2, score: PerJoint, sigma: PerJoint, valid: Flags, time: Times, size_px: np.ndarray, joints: str
+    keypoints: Points2,
+    score: PerJoint,
+    sigma: PerJoint,
+    valid: Flags,
+    time: Times,
+    size_px: np.ndarray,
+    joints: str,
+    contested: Flags | None = None,
 ) -> Sides:
     """Exchange back the bodies, legs and arms whose sides were taken for each other.
 
@@ -83,6 +90,9 @@ def mend_sides(
         (T,) stature in px.
     joints
         Name of the joint set.
+    contested
+        (T, J), where whoever detected could not tell left from right: either is then as likely, until the frames
+        around say more; None: nowhere.
     """
     names = joint_set(joints)
     arrays = [np.array(a, copy=True) for a in (keypoints, score, sigma, valid)]
@@ -93,7 +103,9 @@ def mend_sides(
             continue
         points, scores = np.where(arrays[3][..., None], arrays[0], np.nan) / size_px[:, None, None], arrays[1]
         crossed = _crossed(points, names, *_HANGS[part]) if part in _HANGS else np.zeros(len(time))
-        likely = _exchanged(points[:, left], points[:, right], scores[:, left], scores[:, right], crossed, time)
+        evidence = _evidence(points[:, left], points[:, right], scores[:, left], scores[:, right], crossed, time)
+        free = np.zeros(len(time), bool) if contested is None else _free(contested, names, part)
+        likely = _forward_backward(evidence, np.diff(time), free)
         swap, order = likely > _SURE, _order(names, part)
         for values in arrays:
             values[swap] = values[swap][:, order]
@@ -108,7 +120,7 @@ def mend_sides(
 
 def same_sides(
     first: np.ndarray, second: np.ndarray, joints: str, before: Points2 | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, Flags]:
     """Give two readings of one picture the same sides; their mean would else be nobody's pose.
 
     Where they contradict each other about what is left, it is as in the picture ``before``; else as the reading says
@@ -122,8 +134,13 @@ def same_sides(
         Name of the joint set.
     before
         (J, 2), where the joints were a moment before; None where that is not known.
+
+    Returns
+    -------
+    Both, and (J,) where they contradict each other.
     """
     names = joint_set(joints)
+    contested = np.zeros(len(names), bool)
     for part in _TOLD_BY:
         left, right = _told_by(names, part)
         told, other = np.concatenate([left, right]), np.concatenate([right, left])
@@ -134,8 +151,9 @@ def same_sides(
         else:
             keep = _apart(first[told], before[told]) <= _apart(second[told], before[told])
         order = _order(names, part)
+        contested ^= order != np.arange(len(names))
         first, second = (first, second[order]) if keep else (first[order], second)
-    return first, second
+    return first, second, contested
 
 
 def _apart(first: np.ndarray, second: np.ndarray) -> float:
@@ -172,7 +190,13 @@ def _crossed(points: np.ndarray, names: JointSet, trunk: str, limb: str) -> np.n
     return -2 * _WIDER * np.nan_to_num((upper * lower).sum(-1)) / _SPREAD**2
 
 
-def _exchanged(
+def _free(contested: Flags, names: JointSet, part: str) -> np.ndarray:
+    """Frames (T,) in which a part's sides are contested, those of a limb against the trunk's."""
+    trunk, limb = (contested[:, names.index(f"left_{kind}")] for kind in _HANGS.get(part, ("hip", "shoulder")))
+    return trunk & limb if part == "body" else trunk != limb
+
+
+def _evidence(
     left: np.ndarray,
     right: np.ndarray,
     left_score: np.ndarray,
@@ -180,7 +204,10 @@ def _exchanged(
     crossed: np.ndarray,
     time: Times,
 ) -> np.ndarray:
-    """Probability (T,) that limbs (T, K, 2), in statures, are exchanged; ``crossed`` (T,) as of :func:`_crossed`."""
+    """Log likelihoods (T, 2, 2, 2) of three frames in a row of limbs (T, K, 2), in statures, as named or exchanged.
+
+    ``crossed`` (T,) is as of :func:`_crossed`.
+    """
     sides = np.stack([np.concatenate([left, right], 1), np.concatenate([right, left], 1)])
     scores = np.stack([np.concatenate([left_score, right_score], 1), np.concatenate([right_score, left_score], 1)])
     count = len(time)
@@ -201,7 +228,7 @@ def _exchanged(
         evidence[1:, :, b, c] -= (np.where(near[:, None], jump, 0.0).mean(1) * 2 / _SCORE_JUMP)[:, None]
     # Of two frames in a row this is the later one's, which has the state 1.
     evidence[1:, :, :, 1] += (crossed[1:] * np.minimum(step / _LASTS_S, 1))[:, None, None]
-    return _forward_backward(evidence, step)
+    return evidence
 
 
 def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -210,17 +237,20 @@ def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray
     return np.linalg.norm(change, axis=-1)
 
 
-def _forward_backward(evidence: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row."""
+def _forward_backward(evidence: np.ndarray, step: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row.
+
+    Of frames that are ``free`` (T,) nothing is known before; nor does their state say anything of their neighbours'.
+    """
     count = len(evidence)
     rate = _ENTER + _LEAVE
-    share = _ENTER / rate
-    mixed = 1 - np.exp(-rate * step)
+    share = np.where(free, 0.5, _ENTER / rate)
+    mixed = np.where(free[1:] | free[:-1], 1.0, 1 - np.exp(-rate * step))
     # (T - 1, from, to)
     change = np.empty((count - 1, 2, 2))
-    change[:, 0, 1], change[:, 1, 0] = mixed * share, mixed * (1 - share)
+    change[:, 0, 1], change[:, 1, 0] = mixed * share[1:], mixed * (1 - share[1:])
     change[:, 0, 0], change[:, 1, 1] = 1 - change[:, 0, 1], 1 - change[:, 1, 0]
-    start = np.array([1 - share, share])
+    start = np.array([1 - share[0], share[0]])
     weight = np.exp(evidence - evidence.max(axis=(1, 2, 3), keepdims=True))
     forward = np.empty((count, 2, 2))
     forward[1] = start[:, None] * change[0] * weight[1, 0]
