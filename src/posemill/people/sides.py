@@ -45,7 +45,7 @@ _SURE, _POSSIBLE = 0.85, 0.1
 _HANGS = {"legs": ("hip", "knee"), "arms": ("shoulder", "elbow")}
 _WIDER, _SPREAD, _LASTS_S = 1.3, 0.10, 0.3
 # Two readings name sides differently if they are that much nearer to each other the other way round.
-_CLEARLY = 0.6
+_CLEARLY = 0.8
 
 
 @dataclass(frozen=True)
