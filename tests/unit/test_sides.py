@@ -93,7 +93,8 @@ def test_legs_that_meet_and_part_again_did_not_cross() -> None:
     """Astride; twice in half a second the legs shut for one frame: to go through each other is the smoother way."""
     points = np.repeat(jumping_jack(15)[5:6], 60, axis=0) + np.random.default_rng(1).normal(0, 20, (60, 12, 2))
     legs = np.concatenate(LEGS)
-    points[np.ix_([30, 38], legs, [0])] = 500
+    for frame in (30, 38):
+        points[frame, legs, 0] = 500
     result = mended(points, 15)
     np.testing.assert_array_equal(result.keypoints, points)
     assert not result.exchanged["legs"].any()
