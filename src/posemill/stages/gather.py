@@ -129,6 +129,7 @@ def _clean(
         joints=joints,
         temporal=clip.temporal,
         options=options,
+        contested=arrays.get("contested"),
     )
     if not cleaned.valid.any():
         raise ClipError(f"no keypoint left after cleaning ({cleaned.audit})")
