@@ -37,7 +37,7 @@ class Merged:
     root
         (T, 3) m, in the frame of ``joints``.
     sigma
-        (T, J, 3) m per axis of that frame.
+        (T, J, 3) m per axis of that frame; where feet were held, of what they leave open.
     valid
         (T, J) flags.
     contact

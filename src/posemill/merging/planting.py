@@ -8,7 +8,8 @@ Unknown are, per frame, a correction of the root and one of each ankle relative 
 - the image: an ankle is seen where it is;
 - the body: a leg is no longer than its bones, and no foot is below the floor.
 
-The first three are linear; the last and the robust weights take a few rounds.
+The first three are linear; the last and the robust weights take a few rounds. How well root and ankles are known is
+what the same equations leave open: an ankle on the floor is known better than the path that brought it there.
 
 References
 ----------
@@ -98,43 +99,55 @@ def _motion(e: Evidence, root: bool) -> _Motion:
     return _Motion(base, shift, base[:, None] + shift)
 
 
+class _Last(NamedTuple):
+    """The last round's ``answer`` (T, N), which has the ankles at (T, 2, 3), and how many rounds there were."""
+
+    answer: np.ndarray
+    ankles: Vector3
+    rounds: int
+
+
 def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
     """Corrections (T, 9) of the root and of both ankles beyond it, in the world, and variances (T, 9) of the three."""
-    motion = _motion(e, root)
-    answer = np.zeros((len(e.time), _N))
-
-    def system(of: Evidence, k: int) -> BandedSystem:
-        return _system(of, motion, answer, e.ankles + np.einsum("tfdn,tn->tfd", motion.moved, answer), k, floor)
-
-    for k in range(_ROUNDS - 1):
-        answer = system(e, k).solve()
-    last = system(e, _ROUNDS - 1)
-    found = last.solve()
+    motion, frames = _motion(e, root), len(e.time)
+    fixed = _fixed(e, motion)
+    last, answer = _Last(np.zeros((frames, _N)), e.ankles, 0), np.zeros(0)
+    rows = fixed
+    for k in range(_ROUNDS):
+        if k:
+            last = _Last(answer, e.ankles + np.einsum("tfdn,tn->tfd", motion.moved, answer), k)
+        rows = _round(fixed, e, motion, last, floor)
+        answer = rows.solve()
     points = np.concatenate([motion.base[:, None], motion.moved], 1)
-    variance = np.einsum("tpdn,tnm,tpdm->tpd", points, last.covariance(), points)
+    variance = np.einsum("tpdn,tnm,tpdm->tpd", points, rows.covariance(), points)
     # Errors that last are no unknowns: where they take root and ankles is what the same equations answer to them.
     lasting = np.sqrt(1 - _PASSING**2 * root) * e.root_sigma
     variance += np.einsum("tdk,tk->td", e.axes[..., :2] ** 2, lasting[:, :2] ** 2)[:, None]
     for wrong in (e.larger(1 + e.shared_sigma), e.shifted(e.axes[..., 2] * lasting[:, 2:])):
         shift = np.concatenate([(wrong.root - e.root)[:, None], wrong.ankles - e.ankles], 1)
-        answered = system(wrong, _ROUNDS - 1).solve() - found
+        answered = _round(_fixed(wrong, motion), wrong, motion, last, floor).solve() - answer
         variance += (shift + np.einsum("tpdn,tn->tpd", points, answered)) ** 2
-    frames = len(e.time)
-    corrections = np.einsum("tdn,tn->td", motion.base, found), np.einsum("tfdn,tn->tfd", motion.shift, found)
+    corrections = np.einsum("tdn,tn->td", motion.base, answer), np.einsum("tfdn,tn->tfd", motion.shift, answer)
     return np.concatenate([a.reshape(frames, -1) for a in (*corrections, variance)], 1)
 
 
-def _system(e: Evidence, motion: _Motion, answer: np.ndarray, ankles: np.ndarray, k: int, floor: bool) -> BandedSystem:
-    """Equations of round ``k``, about the last round's ``answer`` (T, 9), which has the ankles at (T, 2, 3)."""
+def _fixed(e: Evidence, motion: _Motion) -> BandedSystem:
+    """The equations that are the same in all rounds."""
     rows = BandedSystem(len(e.time), _N)
     matern(rows, e.time, np.repeat([1 / _ROOT_S, 1 / _POSE_S], [3, 6]))
     _contacts(rows, e, motion.moved)
     _smoothness(rows, e, motion)
-    _image(rows, e, motion.moved, ankles)
+    return rows
+
+
+def _round(fixed: BandedSystem, e: Evidence, motion: _Motion, last: _Last, floor: bool) -> BandedSystem:
+    """All equations of the round after ``last``."""
+    rows = BandedSystem(len(e.time), _N, fixed)
+    _image(rows, e, motion.moved, last.ankles)
     if floor:
-        _floor(rows, e, motion.moved, ankles, first=k == 0)
-    if k:
-        _body(rows, e, motion, answer, ankles, floor)
+        _floor(rows, e, motion.moved, last)
+    if last.rounds:
+        _body(rows, e, motion, last, floor)
     return rows
 
 
@@ -184,25 +197,19 @@ def _image(rows: BandedSystem, e: Evidence, moved: np.ndarray, ankles: np.ndarra
         rows.vectors(k[:, None], blocks, right * weight)
 
 
-def _floor(rows: BandedSystem, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
+def _floor(rows: BandedSystem, e: Evidence, moved: np.ndarray, last: _Last) -> None:
     """A resting part is at its height over the floor."""
     for foot in range(2):
         for on, place, height, _ in _resting(e, foot):
             # The ankle is what moves: how high it is over a floor under the part.
-            on_floor(rows, on, e.ankles[:, foot], ankles[:, foot], moved[:, foot], height - place[:, 2], first=first)
+            now, first = last.ankles[:, foot], not last.rounds
+            on_floor(rows, on, e.ankles[:, foot], now, moved[:, foot], height - place[:, 2], first=first)
 
 
-def _body(
-    rows: BandedSystem,
-    e: Evidence,
-    motion: _Motion,
-    answer: np.ndarray,
-    ankles: np.ndarray,
-    floor: bool,
-) -> None:
+def _body(rows: BandedSystem, e: Evidence, motion: _Motion, last: _Last, floor: bool) -> None:
     """No leg is longer than its bones, and no foot below the floor, where the last round's answer has them so."""
     for foot in range(2):
-        relative = np.einsum("tdn,tn->td", motion.shift[:, foot], answer)
+        relative = np.einsum("tdn,tn->td", motion.shift[:, foot], last.answer)
         leg = e.ankles[:, foot] - e.hips[:, foot]
         length = np.linalg.norm(leg + relative, axis=-1)
         k = np.flatnonzero(length > e.leg_m[:, foot] - _HARD_M)
@@ -210,7 +217,7 @@ def _body(
         right = (e.leg_m[k, foot] - np.sum(way * leg[k], -1))[:, None]
         rows.vectors(k[:, None], (way[:, None] @ motion.shift[k, foot])[:, :, None] / _HARD_M, right / _HARD_M)
         if floor:
-            k = np.flatnonzero(ankles[:, foot, 2] < e.lowest_m + _HARD_M)
+            k = np.flatnonzero(last.ankles[:, foot, 2] < e.lowest_m + _HARD_M)
             right = (e.lowest_m - e.ankles[k, foot, 2])[:, None]
             blocks = motion.moved[k, foot, 2][:, None, None]
             rows.vectors(k[:, None], blocks / _HARD_M, right / _HARD_M)
