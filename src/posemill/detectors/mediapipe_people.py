@@ -97,7 +97,7 @@ class Follower:
     def _owned(self, rgb: np.ndarray, time_s: float) -> Iterator[tuple[Candidate, Pose, Detection]]:
         people = {person.number: person for person in self._roster.people}
         for number, region in self._regions.items():
-            yield from self._look(rgb, _gone_on(region, people[number], time_s), number)
+            yield from self._look(rgb, _gone_on(region, people[number], time_s), number, time_s)
 
     def _behind(
         self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
@@ -108,7 +108,7 @@ class Follower:
             before = [c for c in seen if np.linalg.norm(c.middle - person.expected(time_s)) < max(c.size, person.size)]
             if region is None or not before:
                 continue
-            yield from self._look(_painted_over(rgb, before), _gone_on(region, person, time_s), person.number)
+            yield from self._look(_painted_over(rgb, before), _gone_on(region, person, time_s), person.number, time_s)
 
     def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None) -> Detection | None:
         """What the picture and its mirror image say together; None where nobody is seen in the mirror."""
@@ -144,14 +144,20 @@ class Follower:
             for region in self._networks.find(rgb, place):
                 if any(_inside(region, c) for c in seen + new):
                     continue
-                for candidate, pose, detection in self._look(rgb, region, None):
+                for candidate, pose, detection in self._look(rgb, region, None, time_s):
                     new.append(candidate)
                     yield candidate, pose, detection
             if place is None and any(c.size > _TALL * height for c in new):
                 break
 
-    def _look(self, rgb: np.ndarray, region: Region, owner: int | None) -> Iterator[tuple[Candidate, Pose, Detection]]:
-        sought, region, pose = region, *self._settled(rgb, region)
+    def _look(
+        self, rgb: np.ndarray, region: Region, owner: int | None, time_s: float
+    ) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        sought, pose = region, self._networks.pose(rgb, region)
+        if pose and _moved(region, pose.region) and self._alone(region, owner, time_s):
+            # Looked at again where they are, so that little depends on how long ago the picture before was taken.
+            again = self._networks.pose(rgb, pose.region)
+            region, pose = (pose.region, again) if again else (region, pose)
         size_px = (rgb.shape[1], rgb.shape[0])
         detection = self._detection(pose.table, size_px) if pose else None
         if pose is None or detection is None:
@@ -165,16 +171,10 @@ class Follower:
         shift = float(np.hypot(after.x - sought.x, after.y - sought.y)) / size
         yield Candidate(limbs, size, look, shift, owner, float(detection.score[_LIMBS].mean())), pose, detection
 
-    def _settled(self, rgb: np.ndarray, region: Region) -> tuple[Region, Pose | None]:
-        """The pose in a region, or in the one that this pose asks for if that is another, and the region it is of.
-
-        So what is said of a picture hardly depends on how long ago the one before was taken.
-        """
-        pose = self._networks.pose(rgb, region)
-        if pose is None or not _moved(region, pose.region):
-            return region, pose
-        again = self._networks.pose(rgb, pose.region)
-        return (region, pose) if again is None else (pose.region, again)
+    def _alone(self, region: Region, owner: int | None, time_s: float) -> bool:
+        """Whether nobody else is in a region, into whose body the pose might slip."""
+        others = [p for p in self._missed(time_s) if p.number != owner]
+        return all(np.hypot(*(p.expected(time_s) - (region.x, region.y))) > region.side / 2 for p in others)
 
 
 def _gone_on(region: Region, person: Person, time_s: float) -> Region:

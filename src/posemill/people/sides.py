@@ -30,6 +30,8 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
     "legs": ("knee", "ankle", "heel", "big_toe"),
     "arms": ("elbow", "wrist"),
 }
+# Of two readings of one picture each of these may contradict the other by itself.
+_READ = {"trunk": ("hip", "shoulder"), "legs": ("knee", "ankle"), "arms": ("elbow", "wrist")}
 _HANDS = ("pinky", "index", "thumb")
 # Frames further apart say nothing of each other.
 _SPAN_S = 0.1
@@ -97,8 +99,8 @@ def mend_sides(
     names = joint_set(joints)
     arrays = [np.array(a, copy=True) for a in (keypoints, score, sigma, valid)]
     exchanged, doubtful = {}, {}
-    for part in _TOLD_BY:
-        left, right = _told_by(names, part)
+    for part, kinds in _TOLD_BY.items():
+        left, right = _of_sides(names, kinds)
         if len(left) < 2 or len(time) < 5:
             continue
         points, scores = np.where(arrays[3][..., None], arrays[0], np.nan) / size_px[:, None, None], arrays[1]
@@ -141,8 +143,8 @@ def same_sides(
     """
     names = joint_set(joints)
     contested = np.zeros(len(names), bool)
-    for part in _TOLD_BY:
-        left, right = _told_by(names, part)
+    for part, kinds in _READ.items():
+        left, right = _of_sides(names, kinds)
         told, other = np.concatenate([left, right]), np.concatenate([right, left])
         if not _apart(first[told], second[other]) < _CLEARLY * _apart(first[told], second[told]):
             continue
@@ -161,20 +163,20 @@ def _apart(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.linalg.norm(first[:, :2] - second[:, :2], axis=-1).sum())
 
 
-def _told_by(names: JointSet, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the left and right joints that tell whether a part is exchanged, as far as the set has them."""
-    known = [k for k in _TOLD_BY[part] if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
+def _of_sides(names: JointSet, kinds: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of left and right joints of these kinds, as far as the set has them."""
+    known = [k for k in kinds if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
     left, right = (np.array([names.index(f"{side}_{k}") for k in known], dtype=int) for side in ("left", "right"))
     return left, right
 
 
 def _order(names: JointSet, part: str) -> np.ndarray:
     """Order (J,) of the joints that exchanges the sides of a part; of the body, all that has sides."""
-    if part == "body":
-        return names.flip_permutation
+    limbs = {"legs": _TOLD_BY["legs"], "arms": (*_TOLD_BY["arms"], *_HANDS)}
     order = np.arange(len(names))
     for left, right in names.flip_pairs:
-        if names.joints[left].removeprefix("left_") in (*_TOLD_BY[part], *(_HANDS if part == "arms" else ())):
+        of = next((limb for limb, kinds in limbs.items() if names.joints[left].removeprefix("left_") in kinds), "trunk")
+        if part in (of, "body"):
             order[left], order[right] = right, left
     return order
 
