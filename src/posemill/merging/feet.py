@@ -10,7 +10,7 @@ from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import rotation_between
-from posemill.merging.contacts import SWING, foot_states, image_speeds
+from posemill.merging.contacts import FLAT, SWING, foot_states, image_speeds
 from posemill.merging.legs import forward_of, reach
 from posemill.merging.options import MergeOptions
 from posemill.merging.planting import Evidence, plant
@@ -19,7 +19,7 @@ from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["PersonInWorld", "SeenFeet", "lock_feet", "smooth_soles"]
+__all__ = ["PersonInWorld", "SeenFeet", "flat_on_floor", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
@@ -127,6 +127,13 @@ def lock_feet(person: PersonInWorld, options: MergeOptions) -> tuple[Points3, Fl
     for run in _runs(person.time, known, options.max_gap_s):
         out[run] = _locked(person, states, run, options)
     return out, contact
+
+
+def flat_on_floor(person: PersonInWorld, options: MergeOptions) -> Flags:
+    """Feet (T, 2) that stand flat on the world's floor z = 0; none where most standing feet are not near it."""
+    states = _states(person, options)
+    over = person.joints[:, ANKLES, 2] - ANKLE_HEIGHT * person.skeleton.stature_m
+    return (states == FLAT) & _on_floor(over, states)
 
 
 def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
