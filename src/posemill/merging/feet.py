@@ -31,7 +31,7 @@ _POSE_REST = 5 / 3
 _ALONG_M_S = 0.8
 _LEAST_SIGMA_M = 0.005
 # Of the sigma of the root's path this much changes within a step; the rest lasts, and steps say nothing of it.
-_PASSING = 0.25
+_PASSING = 0.5
 # An error of the root's depth raises or sinks the feet by less than this.
 _NEAR_FLOOR_M = 0.25
 
@@ -157,7 +157,7 @@ def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
 
 
 def _clearly_along(time: Times, ankles: np.ndarray) -> np.ndarray:
-    """Speed (T, 2, 1) along the line of sight of ankles (T, 2, 3), camera axes, beyond what errors of depth make of rest.
+    """Speed (T, 2, 1) along the line of sight of ankles (T, 2, 3), camera axes, above what errors of depth make.
 
     Who walks straight at the camera swings feet that hardly move in the image.
     """
