@@ -33,8 +33,8 @@ _LIMBS = _SET.indices(LIMBS)
 _ANKLES = _SET.indices(("left_ankle", "right_ankle"))
 # Frames at a time, so that memory stays flat.
 _CHUNK, _ROUNDS = 512, 5
-# A lifter's joints err together, leaning as a whole: a dozen of them say no more than three that err alone.
-_TOGETHER = 2.0
+# A lifter's joints err together, leaning as a whole: a dozen of them say no more than four that err alone.
+_TOGETHER = 1.7
 # A bone's length over its usual one; a joint's from its ray, m, however surely it is seen; a flat foot's ankle, m.
 _BONE, _RAY_M, _FLOOR_M = 0.015, 0.002, 0.012
 # From so many sigmas off its ray, or m over the floor, on, a joint is likelier another's, and a foot on a step.

@@ -122,7 +122,7 @@ def merge(
         begun = pose + root_camera[:, None]
         person = in_world(begun) if options.use_floor else None
         flat = None if person is None else flat_on_floor(person, options)
-        fitted = _fitted(begun, sigma, root_sigma, skeleton, camera, seen, offset, flat)
+        fitted = _fitted(begun, sigma, path, skeleton, camera, seen, offset, flat)
         root_camera = fitted[:, 0]
         pose = _of_bones(fitted - root_camera[:, None], skeleton)
     if moves and options.cutoff_hz is not None:
