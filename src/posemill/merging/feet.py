@@ -28,7 +28,7 @@ _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
 _POSE_REST = 5 / 3
 # Errors of depth let a resting foot move along the line of sight this fast.
-_ALONG_M_S = 0.8
+_ALONG_M_S = 1.5
 _LEAST_SIGMA_M = 0.005
 # Of the sigma of the root's path this much changes within a step; the rest lasts, and steps say nothing of it.
 _PASSING = 0.5
