@@ -1,7 +1,7 @@
 """How good 2D keypoints are: a detector beside MediaPipe, on films with a truth, on painted pictures, on real videos.
 
 - FILMS: a folder of ``posemill twin --captured``: every frame of every clip, against the projected truth.
-- PICTURES: a folder of ``posemill pictures``: painted anew by a seed, 256 px each, each a picture by itself.
+- PICTURES: a folder of ``posemill draw-people``: painted anew by a seed, 256 px each, each a picture by itself.
 - VIDEOS: no truth; how far the detector's 12 limb joints are from MediaPipe's, where both say something.
 
 Figures: PCKh@0.5 is the share of joints within half a head, 5 % of the standing height; median and 90 % quantile of the

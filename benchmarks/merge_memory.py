@@ -1,9 +1,10 @@
 """How much memory the stage merge takes for a long clip, by frame.
 
 The first clip of a subject, forth and back until it is long enough, merged in a process of its own: the most memory it
-held over what it held after a short clip, its input and output included.
+held over what it held after a short clip, its input and output included; what the arrays of input and output take by
+themselves; and how both grow with a frame, from each length to the next.
 
-    python benchmarks/merge_memory.py results/S9 [--frames 108000]
+    python benchmarks/merge_memory.py results/S9 [--frames 10000 50000 100000] [--json docs/records/merge_memory.json]
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from process import cpu_s, forget_most, resident_mb
 
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
-from posemill.provenance import StageRequest
+from posemill.provenance import StageRequest, code_hash
 from posemill.stages import merge
 
 SHORT = 300
@@ -67,7 +68,14 @@ def measure(work: Path, frames: int) -> dict[str, float]:
     held = resident_mb("VmRSS")
     took = cpu_s(lambda: run(frames))
     most = resident_mb("VmHWM") - held
-    return {"frames": frames, "most_mb": most, "bytes_per_frame": most * 2**20 / frames, "cpu_s": took}
+    files = [work / f"{schema}.{frames}.h5" for schema in ("keypoints2d", "lifted3d", "placed3d", "merged3d")]
+    arrays = sum(array_bytes(read(path)) for path in files) / 2**20
+    return {"frames": frames, "most_mb": round(most, 1), "arrays_mb": round(arrays, 1), "cpu_s": round(took, 1)}
+
+
+def array_bytes(artifact: Artifact) -> int:
+    """Bytes of the arrays of all tracks."""
+    return sum(a.nbytes for clip in artifact.clips.values() for t in clip.tracks.values() for a in t.arrays.values())
 
 
 def main() -> None:
@@ -75,21 +83,35 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a subject's, or the one that --measure reads")
     parser.add_argument("--detector", default="mediapipe")
     parser.add_argument("--lifter", default="posemill")
-    parser.add_argument("--frames", type=int, default=108_000, help="an hour at 30 fps")
+    parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 50_000, 100_000])
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(json.dumps(measure(args.folder, args.frames)))
+        print(json.dumps(measure(args.folder, *args.frames)))
         return
-    with tempfile.TemporaryDirectory() as work:
-        for frames in (SHORT, args.frames):
-            write_long(args.folder, args.detector, args.lifter, frames, Path(work))
-        command = [sys.executable, __file__, work, "--frames", str(args.frames), "--measure"]
-        row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-    print(
-        f"{row['frames']:,} frames: {row['most_mb']:.0f} MB, {row['bytes_per_frame']:.0f} bytes a frame, input and "
-        f"output included; {row['cpu_s']:.0f} s of CPU"
-    )
+    rows: list[dict[str, float]] = []
+    for frames in args.frames:
+        with tempfile.TemporaryDirectory() as work:
+            for length in (SHORT, frames):
+                write_long(args.folder, args.detector, args.lifter, length, Path(work))
+            command = [sys.executable, __file__, work, "--frames", str(frames), "--measure"]
+            rows.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout))
+        row, text = rows[-1], ""
+        if len(rows) > 1:
+            further = frames - rows[-2]["frames"]
+            for key in ("most", "arrays"):
+                row[f"{key}_bytes_per_frame"] = round((row[f"{key}_mb"] - rows[-2][f"{key}_mb"]) * 2**20 / further)
+            text = f"; a frame more: {row['most_bytes_per_frame']} bytes, its arrays {row['arrays_bytes_per_frame']}"
+        print(f"{frames:,} frames: {row['most_mb']} MB, {row['arrays_mb']} the arrays; {row['cpu_s']} s of CPU{text}")
+    if args.json:
+        record = {
+            "detector": args.detector,
+            "lifter": args.lifter,
+            "rows": rows,
+            "code": code_hash("posemill.stages.merge"),
+        }
+        args.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ MIN_WAY_M = 1.0
 
 @dataclass(frozen=True)
 class Seen:
-    """One clip: what place works on, the true roots in camera axes, and the camera with its true place."""
+    """One clip: what place works on, the true roots in camera axes, and the camera with its true place.
+
+    Of motion capture also the lifter's sigma (T, J, 3) and the true joints (T, 17, 3) in the world.
+    """
 
     name: str
     subject: str
@@ -60,6 +63,8 @@ class Seen:
     root: np.ndarray
     camera: Camera
     height_m: float
+    sigma: np.ndarray | None = None
+    joints: np.ndarray | None = None
 
 
 @dataclass
@@ -114,7 +119,8 @@ def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, sou
                 image.sigma,
                 flags,
             )
-            out.append(Seen(name, f"{clip.subject}/view{view}", name, one, truth[:, 0], camera, height_m))
+            found = Seen(name, f"{clip.subject}/view{view}", name, one, truth[:, 0], camera, height_m)
+            out.append(replace(found, sigma=lifted.sigma_axes, joints=clip.joints.astype(np.float64)))
     return out
 
 

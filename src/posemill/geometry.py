@@ -40,6 +40,11 @@ def skew(v: Vector3) -> Matrix3:
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*v.shape[:-1], 3, 3)
 
 
+def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
+    return np.sqrt(sigma**2 @ (rotation**2).T)
+
+
 def rotation_between(a: Vector3, b: Vector3) -> Matrix3:
     """Shortest rotation R with ``R @ unit(a) == unit(b)``, (..., 3, 3).
 

@@ -16,7 +16,8 @@ import torch
 from posemill.errors import InputError, PosemillError
 from posemill.formats.checkpoints import read_checkpoint
 from posemill.formats.checkpoints.torch7_modules import read_torch7_network
-from posemill.formats.torch7 import FUNCTION, Object, Storage, Table, Tensor, read_torch7
+from posemill.formats.torch7 import read_torch7
+from posemill.formats.torch7_values import FUNCTION, Object, Storage, Table, Tensor
 from posemill.formats.torch7_writer import LongStorage, array_table, write_torch7
 from posemill.networks.hourglass import Hourglass
 from posemill.networks.hourglass_torch7 import graph_module

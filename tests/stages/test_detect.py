@@ -31,6 +31,7 @@ class SquareDetector:
 
     joint_set = "limbs12"
     device = "cpu"
+    contested_frames: tuple[int, ...] = ()
 
     def __init__(self, temporal: bool) -> None:
         self.temporal = temporal
@@ -50,7 +51,8 @@ class SquareDetector:
                 keypoints = np.tile([x.mean(), y.mean() + half.start], (12, 1))
                 box = np.array([x.min(), y.min() + half.start, x.max(), y.max() + half.start], float)
                 valid = np.array([k not in (1, 4) for k in range(12)])
-                found.append(Detection(keypoints, np.full(12, 0.8), np.full(12, 2.0), box, valid))
+                contested = np.arange(12) == 2 if round(25 * time_s) in self.contested_frames else None
+                found.append(Detection(keypoints, np.full(12, 0.8), np.full(12, 2.0), box, valid, contested=contested))
         return found
 
 
@@ -112,6 +114,14 @@ def test_second_person_who_comes_late_has_a_track_from_the_start(tmp_path: Path)
     seen = {name: track.arrays["valid"].any(axis=1).sum() for name, track in clip.tracks.items()}
     assert seen == {"p1": 9, "p2": 6}
     assert (clip.tracks["p1"].arrays["keypoints"][:, 0, 1] < 32).all()
+
+
+def test_contested_sides_are_written_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = make_video(tmp_path / "a.mp4", map(picture, range(6)))
+    assert "contested" not in run(video, tmp_path).tracks["p1"].arrays
+    monkeypatch.setattr(SquareDetector, "contested_frames", (2, 3))
+    contested = run(video, tmp_path).tracks["p1"].arrays["contested"]
+    assert np.argwhere(contested).tolist() == [[2, 2], [3, 2]]
 
 
 def test_nobody_seen(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import posemill
 from posemill import registry
+from posemill.cli.common import stage_options
 from posemill.formats.artifact import read
 from posemill.formats.weights import read_card, weights_state
 from posemill.lifters.protocol import LiftInput
@@ -38,6 +41,17 @@ def test_weights_are_shipped_with_a_page_and_free_terms(name: str):
     assert not {"S007", "S011", "S026", "S080", "S094"} - set(card["held_out_subjects"])
     if name != "linear":
         assert file.with_suffix(".md").read_text() == page(file)
+
+
+@pytest.mark.parametrize("name", [*(name for name in NAMES if name != "linear"), "hourglass"])
+def test_the_pages_command_asks_for_the_cards_options(name: str):
+    """As a shell and the command's own options read it."""
+    file = MODELS / f"{name}.safetensors"
+    command = page(file).split("## Made by\n\n", 1)[1].splitlines()[0]
+    words = shlex.split(command)
+    assert words[:3] == ["posemill", "train", name]
+    said = stage_options([after for word, after in pairwise(words) if word == "--option"])
+    assert said == {key: value for key, value in read_card(file)["options"].items() if value is not None}
 
 
 def test_all_lifters_weights_stay_below_20_megabytes():

@@ -191,7 +191,8 @@ def test_halves_of_a_dataset_share_no_motion(motion: Path, human36m: Path, tmp_p
 
 
 def test_unsupervised_windows_hold_no_3d(human36m: Path):
-    from posemill.stages.train.dataset import DatasetOptions, read_dataset
+    from posemill.stages.train.dataset import read_dataset
+    from posemill.stages.train.dataset_layouts import DatasetOptions
 
     dataset = read_dataset(DatasetOptions(dataset=human36m))
     assert dataset is not None and dataset.has_3d

@@ -1,4 +1,4 @@
-"""posemill pictures and posemill train hourglass: figures drawn, painted, learnt from; weights that detect."""
+"""posemill draw-people and posemill train hourglass: figures drawn, painted, learnt from; weights that detect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posemill.errors import InputError
 from posemill.formats.pictures import read_figure, read_shard, shards
 from posemill.formats.weights import read_card
 from posemill.skeleton import joint_set
-from posemill.stages import pictures, train
+from posemill.stages import draw_people, train
 from posemill.stages.card import page
 from posemill.training.pictures.drawn import Shard
 from posemill.training.pictures.growing import PaintedPictures
@@ -32,8 +32,8 @@ def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "SHARD", 8)
-        pictures.run(folder, motion, shards=2, groups=("train",), left_out=("C",), seed=3)
+        patch.setattr(draw_people, "SHARD", 8)
+        draw_people.run(folder, motion, shards=2, groups=("train",), left_out=("C",), seed=3)
     return folder
 
 
@@ -57,13 +57,13 @@ def test_joints_lie_on_the_figure(drawn: Path):
 def test_a_folder_is_gone_on_with_and_others_pictures_are_refused(
     drawn: Path, motion: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(pictures, "SHARD", 8)
+    monkeypatch.setattr(draw_people, "SHARD", 8)
     before = (drawn / "shard-00001.safetensors").read_bytes()
     (drawn / "shard-00001.safetensors").unlink()
-    pictures.run(drawn, motion, shards=2, groups=("train",), left_out=("C",), seed=3)
+    draw_people.run(drawn, motion, shards=2, groups=("train",), left_out=("C",), seed=3)
     assert (drawn / "shard-00001.safetensors").read_bytes() == before
     with pytest.raises(InputError, match="seed"):
-        pictures.run(drawn, motion, shards=2, groups=("train",), left_out=("C",), seed=4)
+        draw_people.run(drawn, motion, shards=2, groups=("train",), left_out=("C",), seed=4)
 
 
 def test_painted_pictures_are_the_seeds_and_joints_lie_on_the_person(drawn: Path):

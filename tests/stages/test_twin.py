@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from posemill.clips import read_sheet
+from posemill.clip_sources import read_sheet
 from posemill.errors import InputError
 from posemill.formats.artifact import read
 from posemill.skeleton import joint_set

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from posemill.clips import find_clips, read_sheet, safe_id
+from posemill.clip_sources import find_clips, read_sheet
+from posemill.clips import safe_id
 from posemill.errors import InputError
 
 

@@ -61,7 +61,8 @@ def test_every_stage_has_code_and_a_stable_request(stage):
 
 def test_what_the_snakefile_imports_is_light():
     code = (
-        "import sys; import posemill.config, posemill.clips, posemill.plan, posemill.provenance, posemill.registry\n"
+        "import sys\n"
+        "import posemill.config, posemill.clip_sources, posemill.plan, posemill.provenance, posemill.registry\n"
         "posemill.config.load({})\n"
         "print([m for m in ('torch', 'cv2', 'mediapipe', 'h5py', 'av', 'pyvista', 'matplotlib') if m in sys.modules])"
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posemill.clips import parse_box
+from posemill.clip_sources import parse_box
 from posemill.errors import ClipError, InputError
 from posemill.people.appearance import appearance, unlike
 from posemill.people.follow import Candidate, Roster
@@ -63,7 +63,16 @@ def test_another_reading_of_a_body_is_nobody_new() -> None:
     standing = replace(candidate(-100, RED), score=0.9)
     assert roster.assign([crouching, standing], 1 / FPS) == [None, 1]
     assert roster.assign([replace(crouching, score=0.9), standing], 2 / FPS) == [1, None]
+    misread = replace(standing, look=BLUE, score=0.4)
+    assert roster.assign([crouching, misread], 3 / FPS) == [1, None]
     assert roster.assign([crouching, replace(standing, look=BLUE)], 3 / FPS) == [1, 2]
+
+
+def test_who_stands_behind_another_is_known_by_their_clothes() -> None:
+    roster = Roster(4)
+    assert roster.assign([candidate(0, RED), candidate(600, BLUE)], 0.0) == [1, 2]
+    behind = replace(candidate(300, BLUE), score=0.4)
+    assert roster.assign([candidate(60, RED, owner=1), behind], 0.3) == [1, 2]
 
 
 def test_no_more_people_than_asked_for() -> None:

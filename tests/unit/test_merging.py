@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from posemill.merging.merge import axis_sigma, merge
+from posemill.geometry import axis_sigma
+from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.merging.steady import smooth_motion
 from posemill.placement.skeleton_scale import Skeleton

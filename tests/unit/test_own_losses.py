@@ -14,11 +14,12 @@ from posemill.skeleton import JOINT_SETS
 from posemill.stages.train.supervision import halves, make
 from posemill.training import losses, presets
 from posemill.training.adversarial import facing_term
-from posemill.training.engine import Running, as_tensor, run
+from posemill.training.engine import Running, run
 from posemill.training.linear import LinearTraining
 from posemill.training.linear import Schedule as LinearSchedule
 from posemill.training.recipes import strided
 from posemill.training.sequences import Captured
+from posemill.training.steps import as_tensor
 from posemill.training.supervised import Critic, Recipe, Schedule, Supervised
 from posemill.training.weak import REPROJECTION
 from tests.unit.test_training import BASE, library, walking  # noqa: F401 - a fixture

@@ -16,6 +16,8 @@ from posemill.skeleton import JOINT_SETS, bone_lengths
 
 JOINTS = JOINT_SETS["posemill21"]
 CAMERA = Camera.from_focal(1280, 720, 1100.0, source="calibration", sigma=0.0)
+UNKNOWN_UP = np.full((1, 3), np.nan)
+LEVEL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_a_long_clip_in_chunks_is_one_clip(weights, monkeypatch):
 
 
 def test_an_answer_sees_its_neighbours_and_no_farther(weights, any_body):
-    given = clip(60)
+    given = clip(60, fps=20.0)
     moved = given.keypoints.copy()
     moved[40] += 30 * np.random.default_rng(3).normal(size=moved[40].shape)
     before, after = lifted(weights, given), lifted(weights, replace(given, keypoints=moved))
@@ -97,12 +99,12 @@ def test_an_answer_sees_its_neighbours_and_no_farther(weights, any_body):
     assert changed.min() == 40
 
 
-def test_a_fast_clip_is_seen_at_a_share_of_its_rate(weights, any_body):
-    slow = clip(50, fps=25.0)
-    fast = clip(100, fps=50.0)
-    np.testing.assert_allclose(fast.keypoints[::2], slow.keypoints)
-    a, b = lifted(weights, slow), lifted(weights, fast)
-    np.testing.assert_allclose(b.joints_relative[::2], a.joints_relative, atol=1e-5)
+@pytest.mark.parametrize("fps", [25.0, 29.97, 50.0, 60.0])
+def test_half_the_frame_rate_gives_the_same(weights, any_body, fps):
+    whole, half = clip(100, fps=fps), clip(50, fps=fps / 2)
+    np.testing.assert_allclose(whole.keypoints[::2], half.keypoints)
+    a, b = lifted(weights, whole), lifted(weights, half)
+    np.testing.assert_allclose(a.joints_relative[::2], b.joints_relative, atol=1e-5)
 
 
 def test_the_mirrored_person_is_answered_with_the_mirrored_pose(weights):
@@ -120,6 +122,33 @@ def test_the_mirrored_person_is_answered_with_the_mirrored_pose(weights):
     np.testing.assert_array_equal(mirrored(mirrored(inputs)), inputs)
 
 
+def rolled(degrees: float) -> Camera:
+    """The camera in a world whose up it sees turned from its picture's."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return replace(CAMERA, R=np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ LEVEL, t=np.zeros(3))
+
+
+def test_a_camera_that_knows_where_up_is_tells_it(weights):
+    answers = [lifted(weights, replace(clip(), camera=c)).joints_relative for c in (CAMERA, rolled(0), rolled(20))]
+    for i, j in ((0, 1), (1, 2)):
+        assert np.abs(answers[i] - answers[j]).max() > 1e-3
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -60])
+def test_a_world_whose_up_nobody_can_mean_is_not_told(weights, degrees):
+    """A board lying on its face, or on its side, was taken for the world."""
+    a, b = (lifted(weights, replace(clip(), camera=c)) for c in (CAMERA, rolled(degrees)))
+    np.testing.assert_array_equal(a.joints_relative, b.joints_relative)
+
+
+def test_up_is_seen_from_a_camera_that_looks_at_the_person():
+    plane = np.zeros((1, 2, 16, 2)) + (0.3, -0.2) + 0.05 * np.random.default_rng(0).normal(size=(1, 2, 16, 2))
+    up = rolled(10).R[:, 2]
+    seen = clip_inputs(plane, np.ones((1, 2, 16), bool), np.full((1, 2, 16), 0.01), [0.04], ["other"], [0.0], up[None])
+    np.testing.assert_allclose(seen.inputs[0, :, -4:-1], seen.rotation[0] @ up, atol=1e-6)
+    assert (seen.inputs[..., -1] == 1).all()
+
+
 def test_where_in_the_picture_somebody_is_does_not_matter(weights):
     """The camera turned about its centre: the same rays in other pixels, the pose turned with it."""
     given = clip()
@@ -133,7 +162,9 @@ def test_where_in_the_picture_somebody_is_does_not_matter(weights):
     def own(points, keypoints):
         """In the frame whose axis is the root's ray."""
         plane = CAMERA.normalise(keypoints)[None]
-        seen = clip_inputs(plane, np.ones((1, 60, 16), bool), np.full((1, 60, 16), 0.01), [0.04], ["other"], [0.0])
+        seen = clip_inputs(
+            plane, np.ones((1, 60, 16), bool), np.full((1, 60, 16), 0.01), [0.04], ["other"], [0.0], UNKNOWN_UP
+        )
         return np.einsum("tij,tkj->tki", seen.rotation[0], points)
 
     first, second = own(a.joints_relative, given.keypoints), own(b.joints_relative, pixels)

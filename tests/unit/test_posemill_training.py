@@ -92,13 +92,39 @@ def test_who_finds_the_joints_is_told_and_feet_are_known_where_they_were_recorde
     library = MotionLibrary([*clips(2), *clips(1, feet=False)], clusters=5)
     motions = draw_motions(library, 300, 3, np.random.default_rng(0))
     inputs, _ = as_seen(motions, np.random.default_rng(1), Sources(unnamed=0.0))
-    told = inputs.inputs[..., -1 - len(DEFINITIONS) : -1]
+    told = inputs.inputs[..., -5 - len(DEFINITIONS) : -5]
     shares = told[inputs.usable].mean(0)
     assert shares.sum() == pytest.approx(1.0) and (shares > 0.1).all()
     feet = inputs.inputs[..., 44:48].any((1, 2))
     assert not feet[~motions.feet].any() and 0.3 < feet[motions.feet].mean() < 0.9
     # The focal length is said to be uncertain for half of them.
-    assert 0.3 < (inputs.inputs[:, 1, -1] > 0).mean() < 0.7
+    assert 0.3 < (inputs.inputs[:, 1, -5] > 0).mean() < 0.7
+
+
+def test_cameras_that_know_where_up_is_tell_it():
+    motions = draw_motions(MotionLibrary(clips(), clusters=5), 200, 3, np.random.default_rng(0), changes=PLAIN)
+    inputs, targets = as_seen(motions, np.random.default_rng(1), Sources(up_deg=0.0))
+    known = inputs.usable & (inputs.inputs[..., -1] > 0)
+    assert 0.35 < known[:, 1].mean() < 0.65
+    trunk = targets[..., JOINTS.index("thorax") - 1, :][known]
+    up = inputs.inputs[..., -4:-1][known]
+    np.testing.assert_allclose(np.linalg.norm(up, axis=-1), 1, atol=1e-5)
+    # Walkers are upright.
+    assert ((trunk * up).sum(-1) > 0.95 * np.linalg.norm(trunk, axis=-1)).all()
+
+
+def test_weights_from_before_an_input_was_known_can_be_gone_on_from():
+    import torch
+
+    sizes = {"width": 16, "dilations": (1,)}
+    old = PosemillTraining(clips(), Schedule(steps=4, batch=4, pool=8), sizes)
+    tensors = {name: t.numpy().copy() for name, t in old.network.state_dict().items()}
+    tensors["first.weight"] = tensors["first.weight"][:, :-4]
+    new = PosemillTraining(clips(), Schedule(steps=4, batch=4, pool=8, seed=1), sizes, start=tensors)
+    x = torch.randn(1, 3, INPUT_WIDTH)
+    blind = x.clone()
+    blind[..., -4:] = 0
+    torch.testing.assert_close(new.network(x), old.network(blind))
 
 
 def test_a_pool_depends_on_its_number_alone_and_lengths_grow():

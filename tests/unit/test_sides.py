@@ -5,11 +5,12 @@ import pytest
 
 from posemill.people.cleaning import clean
 from posemill.people.options import GatherOptions
-from posemill.people.sides import mend_sides
+from posemill.people.sides import mend_sides, same_sides
 from posemill.skeleton import joint_set
 
 JOINTS = joint_set("limbs12")
 FPS, STATURE = 30, 1000.0
+MOVED = np.array([4, -2, -0.1])
 LEGS = [JOINTS.indices((f"{side}_knee", f"{side}_ankle")) for side in ("left", "right")]
 
 
@@ -36,10 +37,27 @@ def exchanged(points: np.ndarray, frames: slice) -> np.ndarray:
     return wrong
 
 
-def mended(points: np.ndarray):
+def jumping_jack(fps: float, seconds: float = 4.0) -> np.ndarray:
+    """(T, 12, 2) px, seen from the front: knees and ankles come near each other once a second and part again."""
+    time = np.arange(round(seconds * fps)) / fps
+    spread = np.abs(np.sin(np.pi * time))
+    points = np.zeros((len(time), 12, 2))
+    heights = {"hip": 0, "knee": 245, "ankle": 480, "shoulder": -288, "elbow": -140, "wrist": 0}
+    widths = {"hip": 50, "knee": 20, "ankle": 15, "shoulder": 95, "elbow": 130, "wrist": 150}
+    reach = {"hip": 0, "knee": 140, "ankle": 190, "shoulder": 0, "elbow": 60, "wrist": 200}
+    for side, sign in (("left", 1), ("right", -1)):
+        for kind, down in heights.items():
+            across = 500 + sign * (widths[kind] + reach[kind] * spread)
+            points[:, JOINTS.index(f"{side}_{kind}")] = np.stack([across, 0 * time + 500 + down], -1)
+    return points + np.random.default_rng(0).normal(0, 3, points.shape)
+
+
+def mended(points: np.ndarray, fps: float = FPS, contested: np.ndarray | None = None):
     frames = len(points)
     score, sigma, valid = np.full((frames, 12), 0.9), np.full((frames, 12), 5.0), np.ones((frames, 12), bool)
-    return mend_sides(points, score, sigma, valid, np.arange(frames) / FPS, np.full(frames, STATURE), "limbs12")
+    return mend_sides(
+        points, score, sigma, valid, np.arange(frames) / fps, np.full(frames, STATURE), "limbs12", contested
+    )
 
 
 def test_right_sides_stay() -> None:
@@ -60,6 +78,54 @@ def test_exchanged_legs_are_exchanged_back(frames: slice) -> None:
     np.testing.assert_array_equal(result.keypoints[far], points[far])
 
 
+@pytest.mark.parametrize("fps", [15, 30])
+def test_a_front_taken_for_a_back_is_turned_as_a_whole(fps: float) -> None:
+    points = jumping_jack(fps)
+    wrong = points.copy()
+    wrong[fps : fps + fps // 6] = wrong[fps : fps + fps // 6, JOINTS.flip_permutation]
+    result = mended(wrong, fps)
+    np.testing.assert_array_equal(result.keypoints, points)
+    assert result.exchanged["body"].sum() == fps // 6
+    assert not result.exchanged["legs"].any() and not result.exchanged["arms"].any()
+
+
+def test_legs_that_meet_and_part_again_did_not_cross() -> None:
+    """Astride; twice in half a second the legs shut for one frame: to go through each other is the smoother way."""
+    points = np.repeat(jumping_jack(15)[5:6], 60, axis=0) + np.random.default_rng(1).normal(0, 20, (60, 12, 2))
+    legs = np.concatenate(LEGS)
+    for frame in (30, 38):
+        points[frame, legs, 0] = 500
+    result = mended(points, 15)
+    np.testing.assert_array_equal(result.keypoints, points)
+    assert not result.exchanged["legs"].any()
+
+
+@pytest.mark.parametrize("what", ["body", "legs", "none"])
+def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
+    names = joint_set("blazepose33")
+    limbs = names.indices(JOINTS.joints)
+    first = np.zeros((33, 3))
+    first[limbs, :2], first[:, 2] = jumping_jack(30)[15], 0.9
+    second = first + MOVED
+    if what == "body":
+        second = second[names.flip_permutation]
+    if what == "legs":
+        left, right = (
+            names.indices((f"{s}_knee", f"{s}_ankle", f"{s}_heel", f"{s}_big_toe")) for s in ("left", "right")
+        )
+        second[left], second[right] = second[right].copy(), second[left].copy()
+    a, b, contested = same_sides(first, second, "blazepose33")
+    assert contested.sum() == {"body": 32, "legs": 8, "none": 0}[what]
+    np.testing.assert_allclose(a, first)
+    np.testing.assert_allclose(b, first + MOVED)
+    b, a, _ = same_sides(second, first, "blazepose33")
+    np.testing.assert_allclose(a, first)
+    np.testing.assert_allclose(b, first + MOVED)
+    a, b, _ = same_sides(first, second, "blazepose33", before=second[:, :2] + 3)
+    np.testing.assert_allclose(b, second)
+    np.testing.assert_allclose(a, second - MOVED)
+
+
 def test_where_it_may_be_either_sigma_grows() -> None:
     points = walker_seen_from_the_side()
     points[60:] += exchanged(points, slice(None))[60:] - points[60:]
@@ -68,6 +134,20 @@ def test_where_it_may_be_either_sigma_grows() -> None:
     assert np.isfinite(result.sigma).all() and (result.sigma >= 5.0).all()
     assert (result.sigma[unsure][:, LEGS[0]] > 5.0).all()
     assert (result.sigma[~unsure] == 5.0).all()
+
+
+def test_contested_sides_follow_from_those_that_are_not() -> None:
+    points = walker_seen_from_the_side()
+    frames = slice(50, None)
+    contested = np.zeros(points.shape[:2], bool)
+    contested[frames, np.concatenate(LEGS)] = True
+    wrong = exchanged(points, frames)
+    far = np.abs(points[:, LEGS[0][1], 0] - points[:, LEGS[1][1], 0]) > 60
+    assert (mended(wrong).keypoints[far] != points[far]).any()
+    for read in (points, wrong):
+        result = mended(read, contested=contested)
+        np.testing.assert_array_equal(result.keypoints[far], points[far])
+        assert (result.sigma[far] == 5.0).all()
 
 
 def test_what_was_done_is_listed() -> None:

@@ -17,8 +17,9 @@ from torch import nn
 
 from posemill.errors import InputError
 from posemill.training.checkpoints import read_checkpoint
-from posemill.training.engine import Running, Training, run, step_optimiser
+from posemill.training.engine import Running, Training, run
 from posemill.training.pools import ahead, order
+from posemill.training.steps import step_optimiser
 
 
 class Line(Training):

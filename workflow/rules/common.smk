@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from posemill import clips as sources
+from posemill import clip_sources as sources
 from posemill import config as settings
 from posemill.depth.model_folder import depth_model
 from posemill.errors import PosemillError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from posemill.errors import InputError, PosemillError
 from posemill.plan import plan
 from posemill.provenance import StageRequest
 
-__all__ = ["Options", "Output", "Said", "Stage", "app", "clip_sheet", "stage_options", "stage_request"]
+__all__ = ["NewClip", "Options", "Output", "Said", "Stage", "app", "clip_sheet", "stage_options", "stage_request"]
 
 app = App(
     name="posemill",
@@ -41,6 +42,17 @@ Stage = Annotated[
         allow_leading_hyphen=True,
     ),
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class NewClip:
+    """Options of commands that read one video, and say what a sheet would say of it."""
+
+    subject: Annotated[str, Parameter(help="Id of the person in the file that is written.")] = "S1"
+    clip: Annotated[str, Parameter(help="Id of the clip in it.")] = "clip"
+    fps: Annotated[float | None, Parameter(help="Overrides the frame rate that the video states.")] = None
+    start_s: Annotated[float | None, Parameter(help="Skip what comes before, in seconds.")] = None
 
 
 def stage_options(pairs: list[str] | None) -> dict[str, Any]:
@@ -84,9 +96,8 @@ def stage_request(
     return request
 
 
-def clip_sheet(video: Path, detector: str, **said: Any) -> dict[str, Any]:
+def clip_sheet(video: Path, detector: str, new: NewClip | None) -> dict[str, Any]:
     """Say of a clip what a sheet would say, and which Lua works on it where one does."""
-    from posemill.clips import IMAGES
+    from posemill.clips import kind_of
 
-    kind = "stills" if video.is_dir() or video.suffix.lower() in IMAGES else "video"
-    return {**said, "kind": kind, **torch7.sheet(detector)}
+    return {**asdict(new or NewClip()), "kind": kind_of(video), **torch7.sheet(detector)}

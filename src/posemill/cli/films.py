@@ -11,7 +11,7 @@ from posemill.cli.common import app
 
 
 @app.command
-def pictures(
+def draw_people(
     output: Path,
     *,
     motion: Path,
@@ -21,7 +21,7 @@ def pictures(
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     seed: int = 0,
 ) -> None:
-    """Draw figures of captured motion, which 2D trainings paint; a folder that is not finished is gone on with.
+    """Draw people of captured motion, whom 2D trainings paint; a folder that is not finished is gone on with.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def pictures(
     group, left_out, only
         Groups of that file (train, extra), subjects that are not drawn, or the only ones that are; may be repeated.
     """
-    from posemill.stages import pictures as run
+    from posemill.stages import draw_people as run
 
     groups, others = tuple(group or ("train", "extra")), tuple(left_out or ())
     run.run(output, motion, shards=shards, groups=groups, left_out=others, only=tuple(only or ()), seed=seed)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from posemill.cli.common import Options, Output, Stage, app, clip_sheet, stage_options, stage_request
+from posemill.cli.common import NewClip, Options, Output, Stage, app, clip_sheet, stage_options, stage_request
 
 hourglasses = App(name="hourglass", help="The parts of the detector hourglass_torch7, and MPII.")
 app.command(hourglasses)
@@ -26,10 +26,7 @@ def hourglass_crop(
     video: Path,
     *,
     output: Output,
-    subject: str = "S1",
-    clip: str = "clip",
-    fps: float | None = None,
-    start_s: float | None = None,
+    new: NewClip | None = None,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
@@ -39,12 +36,10 @@ def hourglass_crop(
     ----------
     video
         Video file, image, or folder of images.
-    subject, clip, fps, start_s
-        As for posemill detect.
     """
     from posemill.stages import hourglass as run
 
-    sheet = clip_sheet(video, "hourglass_torch7", subject=subject, clip=clip, fps=fps, start_s=start_s)
+    sheet = clip_sheet(video, "hourglass_torch7", new)
     run.crop(video, output, stage_request("detect", stage, "hourglass_torch7", option, sheet))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from posemill.cli.common import Options, Output, Stage, app, clip_sheet, stage_request
+from posemill.cli.common import NewClip, Options, Output, Stage, app, clip_sheet, stage_request
 from posemill.errors import InputError, expected
 
 
@@ -18,10 +18,7 @@ def detect(
     *,
     output: Output,
     detector: str = "mediapipe",
-    subject: str = "S1",
-    clip: str = "clip",
-    fps: float | None = None,
-    start_s: float | None = None,
+    new: NewClip | None = None,
     peaks: Path | None = None,
     option: Options = None,
     stage: Stage = None,
@@ -36,18 +33,12 @@ def detect(
         File of kind truth3d, for the detectors exact and noisy.
     detector
         Which detector (posemill list detectors).
-    subject, clip
-        Ids in the file that is written.
-    fps
-        Overrides the frame rate that the video states.
-    start_s
-        Skip what comes before, in seconds.
     peaks
         What th predict.lua found in this clip's crops, for the detector hourglass_torch7.
     """
     from posemill.stages import detect as run
 
-    sheet = clip_sheet(video, detector, subject=subject, clip=clip, fps=fps, start_s=start_s)
+    sheet = clip_sheet(video, detector, new)
     run.run(video, output, stage_request("detect", stage, detector, option, sheet), truth, peaks)
 
 

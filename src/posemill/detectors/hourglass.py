@@ -25,7 +25,7 @@ from posemill.errors import InputError, expected
 if TYPE_CHECKING:
     from posemill.detectors.crops import Crop
     from posemill.formats.checkpoints import Checkpoint
-    from posemill.formats.torch7 import Object
+    from posemill.formats.torch7_values import Object
 
 __all__ = ["CARD", "NAME", "Options", "convert", "create", "crop", "missing", "to_torch7", "weights"]
 

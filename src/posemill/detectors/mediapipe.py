@@ -68,7 +68,7 @@ class Options(BaseModel):
     mirror: Annotated[
         Literal["never", "doubtful", "always"],
         Field(description="With follow: who is looked at a second time, in the mirror; doubtful: seen from the side."),
-    ] = "doubtful"
+    ] = "always"
 
 
 CARD = DetectorCard(

@@ -16,6 +16,7 @@ from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
 from posemill.detectors.protocol import Detection
 from posemill.people.appearance import appearance
 from posemill.people.follow import Candidate, Person, Roster
+from posemill.people.sides import same_sides
 from posemill.skeleton import joint_set
 
 __all__ = ["Follower"]
@@ -38,6 +39,9 @@ _FLIPPED = joint_set(_JOINTS).flip_permutation
 # A limb is well seen from this visibility on; seen from the side, shoulders, or hips at their usual share of them, are
 # this much narrower than the trunk is long.
 _WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
+
+# A person is looked at again where the region has moved by this share of its side, or grown (log), or turned (radians).
+_MOVED, _TURNED = 0.03, 0.1
 
 Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
 
@@ -63,11 +67,12 @@ class Follower:
         self._roster = Roster(most)
         self._regions: dict[int, Region] = {}
         self._last: dict[int, Region] = {}
+        self._before: dict[int, Detection] = {}
         self._looked_s = _NEVER
 
     def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
         """People in a (H, W, 3) uint8 picture, each with their number, those seen longest first."""
-        owned = list(self._owned(rgb))
+        owned = list(self._owned(rgb, time_s))
         if len(owned) > 1:
             taken = self._roster.taken_over([c for c, _, _ in owned], time_s)
             owned = [one for one, gone in zip(owned, taken, strict=True) if not gone]
@@ -85,12 +90,14 @@ class Follower:
             if number is not None:
                 self._regions[number] = self._last[number] = pose.region
                 detections[number] = replace(detection, person=number)
+        self._before = detections
         order = [p.number for p in self._roster.present(time_s, within_s=0.0)]
         return [detections[number] for number in order if number in detections]
 
-    def _owned(self, rgb: np.ndarray) -> Iterator[tuple[Candidate, Pose, Detection]]:
+    def _owned(self, rgb: np.ndarray, time_s: float) -> Iterator[tuple[Candidate, Pose, Detection]]:
+        people = {person.number: person for person in self._roster.people}
         for number, region in self._regions.items():
-            yield from self._look(rgb, region, number)
+            yield from self._look(rgb, _gone_on(region, people[number], time_s), number)
 
     def _behind(
         self, rgb: np.ndarray, time_s: float, missed: list[Person], seen: list[Candidate]
@@ -101,23 +108,24 @@ class Follower:
             before = [c for c in seen if np.linalg.norm(c.middle - person.expected(time_s)) < max(c.size, person.size)]
             if region is None or not before:
                 continue
-            x, y = person.expected(time_s) - person.middle
-            moved = replace(region, x=region.x + float(x), y=region.y + float(y))
-            yield from self._look(_painted_over(rgb, before), moved, person.number)
+            yield from self._look(_painted_over(rgb, before), _gone_on(region, person, time_s), person.number)
 
-    def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, first: Detection) -> Detection | None:
+    def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None) -> Detection | None:
         """What the picture and its mirror image say together; None where nobody is seen in the mirror."""
         height, width = rgb.shape[:2]
+        before = self._before.get(owner) if owner is not None else None
         mirrored = replace(region, x=width - region.x, rotation=-region.rotation)
         other = self._networks.pose(np.ascontiguousarray(rgb[:, ::-1]), mirrored)
         if other is None:
             return None
-        table = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
-        both = self._detection((pose.table + table) / 2, (width, height))
+        mirror = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
+        where = (before.keypoints + 0.5) / (width, height) if before else None
+        table, seen, contested = same_sides(pose.table, mirror, _JOINTS, where)
+        both = self._detection((table + seen) / 2, (width, height))
         if both is None:
             return None
-        apart = np.linalg.norm((pose.table - table)[:, :2] * (width, height), axis=-1) / 2
-        return replace(both, sigma=np.hypot(both.sigma, apart))
+        apart = np.linalg.norm((table - seen)[:, :2] * (width, height), axis=-1) / 2
+        return replace(both, sigma=np.hypot(both.sigma, apart), contested=contested)
 
     def _missed(self, time_s: float) -> list[Person]:
         return self._roster.present(time_s, within_s=_MISSED_S)
@@ -143,19 +151,43 @@ class Follower:
                 break
 
     def _look(self, rgb: np.ndarray, region: Region, owner: int | None) -> Iterator[tuple[Candidate, Pose, Detection]]:
-        pose = self._networks.pose(rgb, region)
+        sought, region, pose = region, *self._settled(rgb, region)
         size_px = (rgb.shape[1], rgb.shape[0])
         detection = self._detection(pose.table, size_px) if pose else None
         if pose is None or detection is None:
             return
         if self._mirror == "always" or (self._mirror == "doubtful" and _doubtful(detection)):
-            detection = self._twice(rgb, region, pose, detection) or detection
+            detection = self._twice(rgb, region, pose, owner) or detection
         limbs = detection.keypoints[_LIMBS]
         size = float(stature_px(detection.keypoints, _JOINTS))
         look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
         after = pose.region
-        shift = float(np.hypot(after.x - region.x, after.y - region.y)) / size
+        shift = float(np.hypot(after.x - sought.x, after.y - sought.y)) / size
         yield Candidate(limbs, size, look, shift, owner, float(detection.score[_LIMBS].mean())), pose, detection
+
+    def _settled(self, rgb: np.ndarray, region: Region) -> tuple[Region, Pose | None]:
+        """The pose in a region, or in the one that this pose asks for if that is another, and the region it is of.
+
+        So what is said of a picture hardly depends on how long ago the one before was taken.
+        """
+        pose = self._networks.pose(rgb, region)
+        if pose is None or not _moved(region, pose.region):
+            return region, pose
+        again = self._networks.pose(rgb, pose.region)
+        return (region, pose) if again is None else (pose.region, again)
+
+
+def _gone_on(region: Region, person: Person, time_s: float) -> Region:
+    """Where a person's region is if they went on as they went until they were seen in it."""
+    x, y = person.expected(time_s) - person.middle
+    return replace(region, x=region.x + float(x), y=region.y + float(y))
+
+
+def _moved(region: Region, after: Region) -> bool:
+    """Whether a person's region is no longer where, as large or as turned as it was."""
+    away = np.hypot(after.x - region.x, after.y - region.y) / region.side
+    turned = np.abs(np.angle(np.exp(1j * (after.rotation - region.rotation))))
+    return bool(max(away, abs(np.log(after.side / region.side))) > _MOVED or turned > _TURNED)
 
 
 def _doubtful(detection: Detection) -> bool:

@@ -51,6 +51,8 @@ class Detection:
     person
         Number by which a detector that follows people knows this one in all frames; None where it does not, and the
         detect stage goes by how boxes move.
+    contested
+        (J,); True where it is clear that there is a left or right joint, and not which; None: nowhere.
     """
 
     keypoints: Points2
@@ -59,6 +61,7 @@ class Detection:
     bbox: np.ndarray
     valid: Flags
     person: int | None = None
+    contested: Flags | None = None
 
 
 def bounds(keypoints: Points2, valid: Flags) -> np.ndarray:

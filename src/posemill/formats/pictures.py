@@ -67,7 +67,7 @@ def read_request(folder: Path) -> dict[str, Any]:
     path = Path(folder) / _FIGURE
     if not path.is_file():
         raise InputError(
-            expected("pictures", f"a folder with {_FIGURE}, as posemill pictures writes", "none", where=folder)
+            expected("pictures", f"a folder with {_FIGURE}, as posemill draw-people writes", "none", where=folder)
         )
     return read_card(path).get("pictures", {})
 

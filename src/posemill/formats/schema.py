@@ -70,7 +70,12 @@ _DETECTED = (
 SCHEMAS: dict[str, Schema] = {
     s.name: s
     for s in (
-        Schema("detections2d", 1, track=_DETECTED),
+        # Contested: whoever detected saw the joint here and could not tell whether it is the left or the right one.
+        Schema(
+            "detections2d",
+            1,
+            track=(*_DETECTED, Field("contested", ("time", "joint"), "1", "none", FLAG, optional=True)),
+        ),
         Schema("keypoints2d", 1, track=_DETECTED, camera=True),
         # Of some frames only, and of the surface that is seen at a joint; focal_px is what the network assumes.
         Schema(

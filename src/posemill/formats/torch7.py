@@ -19,18 +19,15 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posemill.errors import InputError, expected
+from posemill.formats.torch7_values import FUNCTION, Object, Storage, Table, Tensor
 
-__all__ = ["FUNCTION", "Object", "Storage", "Table", "Tensor", "looks_like_torch7", "read_torch7"]
-
-FUNCTION = "<lua function>"
-"""What stands for a stored function."""
+__all__ = ["looks_like_torch7", "read_torch7"]
 
 _NUMBERS = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4",
@@ -40,78 +37,6 @@ _NUMBERS = {
 _LONGS = ("Long", "CudaLong")
 _MOST_DIMENSIONS = 16
 _LONGEST_NAME = 256
-
-
-class Table(dict[Any, Any]):
-    """A Lua table. Equal only to itself, as in Lua, so that a table may be another's key."""
-
-    __slots__ = ()
-    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __repr__(self) -> str:
-        return f"<table of {len(self)}>"
-
-    def sequence(self) -> list[Any]:
-        """Values of the keys 1, 2, 3, ..."""
-        values = []
-        while len(values) + 1 in self:
-            values.append(self[len(values) + 1])
-        return values
-
-
-@dataclass(eq=False, slots=True)
-class Object:
-    """An object of a class neither tensor nor storage: its ``kind`` and version, and the table of its fields."""
-
-    kind: str
-    version: int
-    fields: Any = field(default=None, repr=False)
-
-    def get(self, name: str) -> Any:
-        """The field's value; None if there is none."""
-        return self.fields.get(name) if isinstance(self.fields, Table) else None
-
-
-@dataclass(eq=False, slots=True)
-class Storage:
-    """Numbers, as they are in the file."""
-
-    numbers: np.ndarray = field(repr=False)
-
-
-@dataclass(eq=False, slots=True)
-class Tensor:
-    """A view of a storage that lies inside it; ``offset`` counts from 0, strides are in elements."""
-
-    kind: str
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-    storage: Storage | None = None
-
-    @property
-    def count(self) -> int:
-        """Numbers that the tensor has; a stride of 0 makes many of one."""
-        count = 1 if self.sizes else 0
-        for size in self.sizes:
-            count *= size
-        return count
-
-    def array(self) -> np.ndarray:
-        """A copy, of this shape. Ask :attr:`count` first, for memory's sake."""
-        if self.storage is None or not self.count:
-            return np.zeros(self.sizes or (0,))
-        numbers = self.storage.numbers
-        # The stride of a single element means nothing, and may be anything.
-        steps = [s * numbers.itemsize if n > 1 else 0 for n, s in zip(self.sizes, self.strides, strict=True)]
-        view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.sizes, steps, writeable=False)
-        return np.array(view)
 
 
 def looks_like_torch7(head: bytes) -> bool:
@@ -126,7 +51,7 @@ def read_torch7(path: Path) -> Any:
 
     Returns
     -------
-    None, bool, float, str (Latin-1 where it is not UTF-8), or one of this module's classes.
+    None, bool, float, str (Latin-1 where it is not UTF-8), or a class of :mod:`posemill.formats.torch7_values`.
 
     Raises
     ------
@@ -300,16 +225,4 @@ def _take(pending: _Pending, value: Any) -> None:
         if value is not None and not isinstance(value, Storage):
             raise ValueError("a tensor without a storage")
         whole.storage = value
-        _check_inside(whole)
-
-
-def _check_inside(tensor: Tensor) -> None:
-    """A tensor's first and last elements lie in its storage."""
-    if any(size < 0 for size in tensor.sizes) or any(stride < 0 for stride in tensor.strides):
-        raise ValueError("a tensor of negative size")
-    if not tensor.count:
-        return
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.sizes, tensor.strides, strict=True))
-    there = 0 if tensor.storage is None else len(tensor.storage.numbers)
-    if tensor.offset < 0 or last >= there:
-        raise ValueError(f"a tensor up to element {last} of a storage of {there}")
+        whole.check()

@@ -15,7 +15,7 @@ import numpy as np
 
 from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_bytes
-from posemill.formats.torch7 import Object, Table
+from posemill.formats.torch7_values import Object, Table
 
 __all__ = ["LongStorage", "array_table", "write_torch7"]
 

@@ -2,9 +2,10 @@
 
 It reads rays, not pixels, of the twelve limb joints that every detector shares, and of heels and toes where there are
 any; joints may be missing, and each counts by the sigma that its detector states (:mod:`posemill.networks.clip_rays`).
-It knows how MediaPipe's joints differ from motion capture's; other detectors it takes as they are. It answers with a
-sigma for each joint and axis that was calibrated on people it had never seen. With ``causal`` it looks at no later
-frame. The answer is in metres of a body of one standard size, as one camera does not tell a person's.
+It knows how MediaPipe's joints differ from motion capture's; other detectors it takes as they are. Where a calibration
+says where up is, it is told: who leans away from a camera looks like one before a camera that looks down. It answers
+with a sigma for each joint and axis that was calibrated on people it had never seen. With ``causal`` it looks at no
+later frame. The answer is in metres of a body of one standard size, as one camera does not tell a person's.
 
 The network is :mod:`posemill.networks.posemill`, its training :mod:`posemill.training.posemill`.
 """
@@ -35,8 +36,9 @@ SHIPPED = Path(__file__).resolve().parents[1] / "models" / "posemill.safetensors
 
 _JOINTS = len(JOINT_SETS["posemill21"])
 _LIMBS = len(JOINT_SETS["limbs12"])
-# What it was taught: neighbours in time between these rates. Faster clips are seen at a share of their rate.
-_FASTEST_HZ = 35.0
+# Faster clips are seen at a half, a quarter, ... of their rate: with detected 2D a wider view of time is worth more
+# than a denser one, and by halves a clip and every second frame of it are seen alike.
+_FASTEST_HZ = 20.0
 _LEAP_S = 0.25
 _CHUNK, _STILLS = 1024, 256
 
@@ -173,6 +175,7 @@ class Posemill:
             np.full(lead[0], step_s),
             [definition_of(clip.detector)] * lead[0],
             np.full(lead[0], min(clip.camera.focal_sigma, _MOST_FOCAL_SIGMA)),
+            np.broadcast_to(np.full(3, np.nan) if clip.camera.R is None else clip.camera.R[:, 2], (lead[0], 3)),
             stride=stride,
         )
         turned, spread = predict(
@@ -234,12 +237,16 @@ def _lengths(output: LiftOutput, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
 _LEAST_M = 1e-3
 
 
+_NEARLY = 0.1
+
+
 def _pace(time: np.ndarray, *, stills: bool) -> tuple[float, int]:
     """Seconds between neighbours as the network sees them, and how many frames apart they are."""
     if stills or len(time) < 2:
         return 1 / 25, 1
     step = float(np.median(np.diff(time)))
-    stride = max(1, round(1 / (step * _FASTEST_HZ) + 0.25))
+    halvings = np.ceil(np.log2(1 / (step * _FASTEST_HZ)) - _NEARLY)
+    stride = 2 ** int(max(halvings, 0))
     return step * stride, stride
 
 

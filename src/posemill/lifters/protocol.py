@@ -124,7 +124,8 @@ class LiftInput:
     time
         (T,) seconds, increasing.
     camera
-        With the picture's intrinsics and distortion; ``intrinsics_source`` says how well they are known.
+        With the picture's intrinsics and distortion; ``intrinsics_source`` says how well they are known. Its place is
+        there where a calibration has it: world z is up.
     temporal
         False: neighbouring frames have nothing to do with each other.
     detector

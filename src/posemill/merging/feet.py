@@ -9,17 +9,18 @@ import numpy as np
 from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
-from posemill.geometry import rotation_between
+from posemill.geometry import axis_sigma, rotation_between
 from posemill.merging.contacts import FLAT, SWING, foot_states, image_speeds
+from posemill.merging.evidence import Evidence
 from posemill.merging.legs import forward_of, reach
 from posemill.merging.options import MergeOptions
-from posemill.merging.planting import Evidence, plant
+from posemill.merging.planting import Planted, plant
 from posemill.merging.soles import ANKLES, SOLES, Foot, held, soles_of
 from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["PersonInWorld", "SeenFeet", "flat_on_floor", "lock_feet", "smooth_soles"]
+__all__ = ["Locked", "PersonInWorld", "SeenFeet", "flat_on_floor", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
@@ -30,8 +31,6 @@ _POSE_REST = 5 / 3
 # Errors of depth let a resting foot move along the line of sight this fast.
 _ALONG_M_S = 1.5
 _LEAST_SIGMA_M = 0.005
-# Of the sigma of the root's path this much changes within a step; the rest lasts, and steps say nothing of it.
-_PASSING = 0.5
 # An error of the root's depth raises or sinks the feet by less than this.
 _NEAR_FLOOR_M = 0.25
 
@@ -79,6 +78,8 @@ class PersonInWorld:
         With its place in the world.
     seen
         The feet in the image; None: they are judged by the placed pose alone.
+    shared_sigma
+        Relative; what ``root_sigma`` leaves out because it is one error of the whole path.
     """
 
     time: Times
@@ -88,6 +89,26 @@ class PersonInWorld:
     skeleton: Skeleton
     camera: Camera
     seen: SeenFeet | None
+    shared_sigma: float = 0.0
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A person whose standing feet hold still.
+
+    Attributes
+    ----------
+    joints
+        (T, J, 3) m, world, with the same bone lengths.
+    sigma
+        (T, J, 3) m, world axes; NaN in frames in which nothing was held.
+    contact
+        (T, 2) flags of the left and the right foot.
+    """
+
+    joints: Points3
+    sigma: np.ndarray
+    contact: Flags
 
 
 def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> np.ndarray:
@@ -110,25 +131,18 @@ def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> 
     return smooth.transpose(1, 0, 2).reshape(out.shape)
 
 
-def lock_feet(person: PersonInWorld, options: MergeOptions) -> tuple[Points3, Flags]:
-    """Find the contacts of one person, and hold the feet that stand.
-
-    Returns
-    -------
-    joints, contact
-        (T, J, 3) m with the same bone lengths, and (T, 2) flags of the left and the right foot.
-    """
+def lock_feet(person: PersonInWorld, options: MergeOptions) -> Locked:
+    """Find the contacts of one person, and hold the feet that stand."""
     joints = person.joints
     states = _states(person, options)
     known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *ANKLES]]).all((-1, -2))
     states[~known] = SWING
-    contact = states != SWING
-    if not options.lock_feet or not contact.any():
-        return joints, contact
-    out = joints.copy()
+    out = Locked(joints.copy(), np.full(joints.shape, np.nan), states != SWING)
+    if not options.lock_feet or not out.contact.any():
+        return out
     for run in _runs(person.time, known, options.max_gap_s):
-        out[run] = _locked(person, states, run, options)
-    return out, contact
+        out.joints[run], out.sigma[run] = _locked(person, states, run, options)
+    return out
 
 
 def flat_on_floor(person: PersonInWorld, options: MergeOptions) -> Flags:
@@ -182,8 +196,10 @@ def _runs(time: Times, known: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
     return [run for run in np.split(frames, starts) if len(run)]
 
 
-def _locked(person: PersonInWorld, states: np.ndarray, run: np.ndarray, options: MergeOptions) -> Points3:
-    """Joints of the frames ``run``, corrected."""
+def _locked(
+    person: PersonInWorld, states: np.ndarray, run: np.ndarray, options: MergeOptions
+) -> tuple[Points3, np.ndarray]:
+    """Joints of the frames ``run``, corrected, and their sigma."""
     camera, seen, world = person.camera, person.seen, person.joints[run]
     assert camera.R is not None
     hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, ANKLES]
@@ -203,11 +219,13 @@ def _locked(person: PersonInWorld, states: np.ndarray, run: np.ndarray, options:
         soles,
         _sight(world[:, 0], camera, centres),
         _sight(ankles, camera, centres[:, None]),
-        _PASSING * person.root_sigma[run],
+        person.root_sigma[run],
         np.maximum(person.joint_sigma[run][:, ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,
+        centres,
         leg,
+        person.shared_sigma,
         ANKLE_HEIGHT * height,
         BEARING_HEIGHT * height,
         LOWEST_ANKLE * height,
@@ -226,6 +244,16 @@ def _locked(person: PersonInWorld, states: np.ndarray, run: np.ndarray, options:
     if world.shape[1] > len(_SET):
         bearing = BEARING_HEIGHT * height if floor else None
         out[:, SOLES] = _with_ankles(person.time[run], out[:, ANKLES], soles_of(world), states[run], bearing)
+    return out, _sigma(axis_sigma(person.joint_sigma[run], camera.R.T), found)
+
+
+def _sigma(relative: np.ndarray, found: Planted) -> np.ndarray:
+    """Sigma (T, J, 3) of joints on a root and ankles as ``found``, of one relative to the root before, world axes."""
+    out = np.hypot(relative, found.root_sigma[:, None])
+    out[:, ANKLES] = found.ankle_sigma
+    if relative.shape[1] > len(_SET):
+        beyond = np.maximum(relative[:, SOLES] ** 2 - relative[:, ANKLES, None] ** 2, 0.0)
+        out[:, SOLES] = np.sqrt(found.ankle_sigma[:, :, None] ** 2 + beyond)
     return out
 
 
@@ -257,10 +285,11 @@ def _seen_of(
         if f"{side}_ankle" not in names.joints:
             continue
         joint = names.index(f"{side}_ankle")
-        plane = camera.normalise(np.where(seen.valid[run, joint, None], seen.keypoints[run, joint], np.nan))
+        points = seen.keypoints[run, joint].astype(np.float64)
+        plane = camera.normalise(np.where(seen.valid[run, joint, None], points, np.nan))
         points = np.concatenate([plane, np.ones((frames, 1))], -1) * depth[:, foot, None]
         rays[:, foot] = camera.camera_to_world(points)
-        sigma[:, foot] = seen.sigma_px[run, joint] * depth[:, foot] / camera.focal_px
+        sigma[:, foot] = seen.sigma_px[run, joint].astype(np.float64) * depth[:, foot] / camera.focal_px
     return seen.soles[run] @ camera.R, rays, sigma
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from posemill.anthropometry import ANKLE_HEIGHT
 from posemill.arrays import Flags, PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
+from posemill.geometry import axis_sigma
 from posemill.merging.feet import PersonInWorld, SeenFeet, flat_on_floor, lock_feet
 from posemill.merging.image_fit import Standing, fit_body, seen_rays
 from posemill.merging.legs import bend_forwards
@@ -24,7 +25,7 @@ from posemill.merging.steady import path_sigma, smooth_motion
 from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, normalise_pose
 
-__all__ = ["Merged", "axis_sigma", "merge"]
+__all__ = ["Merged", "merge"]
 
 _BODY_JOINTS = len(JOINT_SETS["h36m17"])
 
@@ -56,11 +57,6 @@ class Merged:
     valid: np.ndarray
     contact: np.ndarray
     moved: PerJoint
-
-
-def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
-    return np.sqrt(sigma**2 @ (rotation**2).T)
 
 
 def merge(
@@ -102,11 +98,10 @@ def merge(
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
-    lifted = joints_relative * skeleton.scale + root_camera[:, None]
     pose = _of_bones(joints_relative, skeleton)
     if options.joint_limits:
         pose = bend_forwards(pose)
-    sigma = joint_sigma * skeleton.scale
+    sigma, root = joint_sigma * skeleton.scale, root_camera
     path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
     moves = temporal and len(time) > 1
 
@@ -116,35 +111,45 @@ def merge(
         still, feet = camera, seen
         if offset is not None and seen is not None:
             still, feet = standing_still(seen, camera, offset, before_camera)
-        return PersonInWorld(time, camera.camera_to_world(before_camera), sigma, path, skeleton, still, feet)
+        joints = camera.camera_to_world(before_camera)
+        return PersonInWorld(time, joints, sigma, path, skeleton, still, feet, shared_sigma)
 
     if options.fit_image and camera is not None and seen is not None:
         begun = pose + root_camera[:, None]
         person = in_world(begun) if options.use_floor else None
         flat = None if person is None else flat_on_floor(person, options)
         fitted = _fitted(begun, sigma, path, skeleton, camera, seen, offset, flat)
-        root_camera = fitted[:, 0]
-        pose = _of_bones(fitted - root_camera[:, None], skeleton)
+        root = fitted[:, 0]
+        pose = _of_bones(fitted - root[:, None], skeleton)
+        del begun, person, fitted
     if moves and options.cutoff_hz is not None:
         spread = np.sqrt((sigma**2).mean(-1))
         pose = _of_bones(smooth_motion(time, pose, spread, options), skeleton)
         spread = np.sqrt((path**2).mean(-1, keepdims=True))
-        root_camera = smooth_motion(time, root_camera[:, None], spread, options)[:, 0]
-    joints_camera = pose + root_camera[:, None]
+        root = smooth_motion(time, root[:, None], spread, options)[:, 0]
+    joints_camera = pose + root[:, None]
+    # Over an hour's clip each such array is a hundred megabytes.
+    del pose
     valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
-    hide = np.where(valid, 0.0, np.nan)
-    joints_camera = joints_camera + hide[..., None]
-    spread = np.sqrt(sigma**2 + root_sigma[:, None] ** 2) + hide[..., None]
-    contact = np.zeros((len(time), 2), dtype=bool)
-    joints = joints_camera
+    joints_camera[~valid] = np.nan
+    joints, locked = joints_camera, None
     if camera is not None and camera.R is not None:
-        joints = camera.camera_to_world(joints_camera)
-        spread = axis_sigma(spread, camera.R.T)
         person = in_world(joints_camera)
-        if person is not None:
-            joints, contact = lock_feet(person, options)
-            joints_camera = camera.world_to_camera(joints)
+        if person is None:
+            joints = camera.camera_to_world(joints_camera)
+        else:
+            del joints_camera, joints
+            locked = lock_feet(person, options)
+            joints, joints_camera = locked.joints, camera.world_to_camera(locked.joints)
+    spread = np.hypot(sigma, root_sigma[:, None])
+    if camera is not None and camera.R is not None:
+        spread = axis_sigma(spread, camera.R.T)
+    contact = np.zeros((len(time), 2), dtype=bool)
+    if locked is not None:
+        spread, contact = np.where(np.isfinite(locked.sigma), locked.sigma, spread), locked.contact
+    spread[~valid] = np.nan
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
+    lifted = joints_relative * skeleton.scale + root_camera[:, None]
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
 

@@ -41,7 +41,7 @@ def standing_still(seen: SeenFeet, camera: Camera, offset: Vector3, joints_camer
     assert camera.R is not None and camera.t is not None
     back = np.array([0.0, 0.0, max(0.0, float(-offset[:, 2].min()))])
     still = replace(camera, t=camera.t + back)
-    plane = camera.normalise(np.where(seen.valid[..., None], seen.keypoints, np.nan))
+    plane = camera.normalise(np.where(seen.valid[..., None], seen.keypoints.astype(np.float64), np.nan))
     keypoints, sigma = np.full(seen.keypoints.shape, np.nan), np.full(seen.sigma_px.shape, np.nan)
     for foot, side in enumerate(("left", "right")):
         depth = joints_camera[:, ANKLES[foot], 2] - offset[:, 2]

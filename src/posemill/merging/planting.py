@@ -18,19 +18,23 @@ root that follows standing feet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from posemill.arrays import Times, Vector3
+from posemill.arrays import Vector3
 from posemill.geometry import unit
+from posemill.merging.banded import BandedSystem, in_windows, matern, on_floor, still
 from posemill.merging.contacts import FLAT, HEEL, TOE
-from posemill.merging.equations import Equations, in_windows, matern, on_floor, still
+from posemill.merging.evidence import Evidence
 
-__all__ = ["Evidence", "Planted", "plant"]
+__all__ = ["Planted", "plant"]
 
 _N = 9
 _ROUNDS = 4
+# Of the sigma of the root's path this much changes within a step; the rest lasts, and steps say nothing of it.
+_PASSING = 0.5
 # A resting ankle creeps by this much in a second, m; a heel or toe more, since how the foot is turned errs as well.
 _CREEP, _SOLE_CREEP = 0.005, 0.05
 # Errors last about this long in the root's place, the pose and the keypoints: so many seconds are one observation.
@@ -41,56 +45,21 @@ _HARD_M, _IMAGE_OUTLIER = 0.003, 2.0
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is known of one person's root and feet; world frame, m.
+class Planted:
+    """Corrections, and how well is known what is corrected; m, world.
 
     Attributes
     ----------
-    time
-        (T,) seconds.
-    root, hips, ankles
-        (T, 3), (T, 2, 3), (T, 2, 3) as placed. All are known: frames without them are left out.
-    states
-        (T, 2) of :func:`posemill.merging.contacts.foot_states`.
-    soles
-        (T, 2, 2, 3) heel and big toe of each foot, relative to its ankle; NaN where unknown.
-    axes, ankle_axes
-        (T, 3, 3) and (T, 2, 3, 3) columns: two directions across the line of sight of the root (the ankle), and it.
+    root, ankles
+        (T, 3), and (T, 2, 3) beyond the root's.
     root_sigma, ankle_sigma
-        (T, 3) and (T, 2, 3) along those axes; the ankles' relative to the root. An error that the whole
-        path shares (scale, focal length) is left out: steps say less of it than place knows.
-    seen, seen_sigma
-        (T, 2, 3) points on the rays through the ankles' keypoints, at the ankles' depths, and (T, 2); NaN if unseen.
-    leg_m
-        Greatest distance (T, 2) of hip and ankle.
-    ankle_m, sole_m, lowest_m
-        Heights over the floor: of the ankle of a flat foot, of a heel or toe that bears it, and of the lowest ankle.
+        (T, 3) and (T, 2, 3) of where root and ankles are then.
     """
 
-    time: Times
     root: Vector3
-    hips: Vector3
     ankles: Vector3
-    states: np.ndarray
-    soles: np.ndarray
-    axes: np.ndarray
-    ankle_axes: np.ndarray
     root_sigma: Vector3
     ankle_sigma: Vector3
-    seen: Vector3
-    seen_sigma: np.ndarray
-    leg_m: np.ndarray
-    ankle_m: float
-    sole_m: float
-    lowest_m: float
-
-
-@dataclass(frozen=True)
-class Planted:
-    """Corrections in m, world: ``root`` (T, 3), and ``ankles`` (T, 2, 3) beyond the root's."""
-
-    root: Vector3
-    ankles: Vector3
 
 
 def plant(evidence: Evidence, *, root: bool = True, floor: bool = True) -> Planted:
@@ -103,43 +72,70 @@ def plant(evidence: Evidence, *, root: bool = True, floor: bool = True) -> Plant
     floor
         False: nothing is known of a floor at z = 0.
     """
-    out = in_windows(len(evidence.time), lambda rows: _solve(_cut(evidence, rows), root, floor))
-    return Planted(out[:, :3], out[:, 3:].reshape(-1, 2, 3))
+    out = in_windows(len(evidence.time), lambda rows: _solve(evidence.part(rows), root, floor))
+    sigma = np.sqrt(out[:, 9:])
+    return Planted(out[:, :3], out[:, 3:9].reshape(-1, 2, 3), sigma[:, :3], sigma[:, 3:].reshape(-1, 2, 3))
 
 
-def _cut(e: Evidence, rows: slice) -> Evidence:
-    return replace(e, **{name: value[rows] for name, value in vars(e).items() if isinstance(value, np.ndarray)})
+class _Motion(NamedTuple):
+    """How the unknowns, which are in units of their sigma, along the line of sight and across it, move points.
+
+    ``base`` (T, 3, N) the root, ``shift`` (T, 2, 3, N) the ankles relative to it, ``moved`` (T, 2, 3, N) the ankles.
+    """
+
+    base: np.ndarray
+    shift: np.ndarray
+    moved: np.ndarray
+
+
+def _motion(e: Evidence, root: bool) -> _Motion:
+    frames = len(e.time)
+    base, shift = np.zeros((frames, 3, _N)), np.zeros((frames, 2, 3, _N))
+    if root:
+        base[:, :, :3] = e.axes * (_PASSING * e.root_sigma)[:, None]
+    for foot in range(2):
+        shift[:, foot, :, 3 + 3 * foot : 6 + 3 * foot] = e.ankle_axes[:, foot] * e.ankle_sigma[:, foot, None]
+    return _Motion(base, shift, base[:, None] + shift)
 
 
 def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
-    """Corrections (T, 9): the root's and both ankles', in the world."""
+    """Corrections (T, 9) of the root and of both ankles beyond it, in the world, and variances (T, 9) of the three."""
+    motion = _motion(e, root)
+    answer = np.zeros((len(e.time), _N))
+
+    def system(of: Evidence, k: int) -> BandedSystem:
+        return _system(of, motion, answer, e.ankles + np.einsum("tfdn,tn->tfd", motion.moved, answer), k, floor)
+
+    for k in range(_ROUNDS - 1):
+        answer = system(e, k).solve()
+    last = system(e, _ROUNDS - 1)
+    found = last.solve()
+    points = np.concatenate([motion.base[:, None], motion.moved], 1)
+    variance = np.einsum("tpdn,tnm,tpdm->tpd", points, last.covariance(), points)
+    # Errors that last are no unknowns: where they take root and ankles is what the same equations answer to them.
+    lasting = np.sqrt(1 - _PASSING**2 * root) * e.root_sigma
+    variance += np.einsum("tdk,tk->td", e.axes[..., :2] ** 2, lasting[:, :2] ** 2)[:, None]
+    for wrong in (e.larger(1 + e.shared_sigma), e.shifted(e.axes[..., 2] * lasting[:, 2:])):
+        shift = np.concatenate([(wrong.root - e.root)[:, None], wrong.ankles - e.ankles], 1)
+        answered = system(wrong, _ROUNDS - 1).solve() - found
+        variance += (shift + np.einsum("tpdn,tn->tpd", points, answered)) ** 2
     frames = len(e.time)
-    sigma = np.concatenate([e.root_sigma, e.ankle_sigma.reshape(-1, 6)], 1)
-    # The unknowns are in units of their sigma, along the line of sight and across it.
-    base = np.zeros((frames, 3, _N))
-    shift = np.zeros((frames, 2, 3, _N))
-    if root:
-        base[:, :, :3] = e.axes * sigma[:, None, :3]
-    for foot in range(2):
-        columns = slice(3 + 3 * foot, 6 + 3 * foot)
-        shift[:, foot, :, columns] = e.ankle_axes[:, foot] * sigma[:, None, columns]
-    moved = base[:, None] + shift
-    fixed = Equations(frames, _N)
-    matern(fixed, e.time, np.repeat([1 / _ROOT_S, 1 / _POSE_S], [3, 6]))
-    _contacts(fixed, e, moved)
-    _smoothness(fixed, e, base, moved)
-    answer = np.zeros((frames, _N))
-    for k in range(_ROUNDS):
-        rows = Equations(frames, _N, fixed)
-        ankles = e.ankles + np.einsum("tfdn,tn->tfd", moved, answer)
-        _image(rows, e, moved, ankles)
-        if floor:
-            _floor(rows, e, moved, ankles, first=k == 0)
-        if k:
-            _body(rows, e, shift, moved, answer, ankles, floor)
-        answer = rows.solve()
-    c = np.einsum("tdn,tn->td", base, answer)
-    return np.concatenate([c, np.einsum("tfdn,tn->tfd", shift, answer).reshape(-1, 6)], 1)
+    corrections = np.einsum("tdn,tn->td", motion.base, found), np.einsum("tfdn,tn->tfd", motion.shift, found)
+    return np.concatenate([a.reshape(frames, -1) for a in (*corrections, variance)], 1)
+
+
+def _system(e: Evidence, motion: _Motion, answer: np.ndarray, ankles: np.ndarray, k: int, floor: bool) -> BandedSystem:
+    """Equations of round ``k``, about the last round's ``answer`` (T, 9), which has the ankles at (T, 2, 3)."""
+    rows = BandedSystem(len(e.time), _N)
+    matern(rows, e.time, np.repeat([1 / _ROOT_S, 1 / _POSE_S], [3, 6]))
+    _contacts(rows, e, motion.moved)
+    _smoothness(rows, e, motion)
+    _image(rows, e, motion.moved, ankles)
+    if floor:
+        _floor(rows, e, motion.moved, ankles, first=k == 0)
+    if k:
+        _body(rows, e, motion, answer, ankles, floor)
+    return rows
 
 
 def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float, float]]:
@@ -152,14 +148,14 @@ def _resting(e: Evidence, foot: int) -> list[tuple[np.ndarray, np.ndarray, float
     return parts
 
 
-def _contacts(rows: Equations, e: Evidence, moved: np.ndarray) -> None:
+def _contacts(rows: BandedSystem, e: Evidence, moved: np.ndarray) -> None:
     """Parts that rest stay where they are."""
     for foot in range(2):
         for on, place, _, creep in _resting(e, foot):
             still(rows, e.time, on, e.ankles[:, foot] + np.nan_to_num(place), moved[:, foot], creep)
 
 
-def _smoothness(rows: Equations, e: Evidence, base: np.ndarray, moved: np.ndarray) -> None:
+def _smoothness(rows: BandedSystem, e: Evidence, motion: _Motion) -> None:
     """The root's correction and the feet's paths have little acceleration: a foot is put down, not stopped."""
     if len(e.time) < 3:
         return
@@ -167,12 +163,13 @@ def _smoothness(rows: Equations, e: Evidence, base: np.ndarray, moved: np.ndarra
     second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], -1) * np.sqrt((a + b) / 2)[:, None]
     frames = np.arange(len(a))[:, None] + np.arange(3)
     nowhere = np.zeros(e.root.shape)
-    for q, path, motion in ((_ROOT_Q, nowhere, base), *((_FOOT_Q, e.ankles[:, f], moved[:, f]) for f in range(2))):
-        blocks = motion[frames].transpose(0, 2, 1, 3) * second[:, None, :, None] / q
+    feet = ((_FOOT_Q, e.ankles[:, f], motion.moved[:, f]) for f in range(2))
+    for q, path, moved in ((_ROOT_Q, nowhere, motion.base), *feet):
+        blocks = moved[frames].transpose(0, 2, 1, 3) * second[:, None, :, None] / q
         rows.vectors(frames, blocks, -np.einsum("ts,tsd->td", second, path[frames]) / q)
 
 
-def _image(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> None:
+def _image(rows: BandedSystem, e: Evidence, moved: np.ndarray, ankles: np.ndarray) -> None:
     """An ankle is across the line of sight where its keypoint is; a far outlier counts less and less."""
     step = np.gradient(e.time) if len(e.time) > 1 else np.ones(1)
     for foot in range(2):
@@ -187,7 +184,7 @@ def _image(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray) 
         rows.vectors(k[:, None], blocks, right * weight)
 
 
-def _floor(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
+def _floor(rows: BandedSystem, e: Evidence, moved: np.ndarray, ankles: np.ndarray, *, first: bool) -> None:
     """A resting part is at its height over the floor."""
     for foot in range(2):
         for on, place, height, _ in _resting(e, foot):
@@ -196,25 +193,24 @@ def _floor(rows: Equations, e: Evidence, moved: np.ndarray, ankles: np.ndarray, 
 
 
 def _body(
-    rows: Equations,
+    rows: BandedSystem,
     e: Evidence,
-    shift: np.ndarray,
-    moved: np.ndarray,
+    motion: _Motion,
     answer: np.ndarray,
     ankles: np.ndarray,
     floor: bool,
 ) -> None:
     """No leg is longer than its bones, and no foot below the floor, where the last round's answer has them so."""
     for foot in range(2):
-        relative = np.einsum("tdn,tn->td", shift[:, foot], answer)
+        relative = np.einsum("tdn,tn->td", motion.shift[:, foot], answer)
         leg = e.ankles[:, foot] - e.hips[:, foot]
         length = np.linalg.norm(leg + relative, axis=-1)
         k = np.flatnonzero(length > e.leg_m[:, foot] - _HARD_M)
         way = unit(leg + relative)[k]
         right = (e.leg_m[k, foot] - np.sum(way * leg[k], -1))[:, None]
-        rows.vectors(k[:, None], (way[:, None] @ shift[k, foot])[:, :, None] / _HARD_M, right / _HARD_M)
+        rows.vectors(k[:, None], (way[:, None] @ motion.shift[k, foot])[:, :, None] / _HARD_M, right / _HARD_M)
         if floor:
             k = np.flatnonzero(ankles[:, foot, 2] < e.lowest_m + _HARD_M)
             right = (e.lowest_m - e.ankles[k, foot, 2])[:, None]
-            blocks = moved[k, foot, 2][:, None, None]
+            blocks = motion.moved[k, foot, 2][:, None, None]
             rows.vectors(k[:, None], blocks / _HARD_M, right / _HARD_M)

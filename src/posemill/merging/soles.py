@@ -15,8 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from posemill.arrays import Points3, Times, Vector3
 from posemill.geometry import skew, unit
+from posemill.merging.banded import BandedSystem, in_windows, matern, on_floor, still
 from posemill.merging.contacts import FLAT, HEEL, TOE
-from posemill.merging.equations import Equations, in_windows, matern, on_floor, still
 from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS
 
@@ -108,14 +108,14 @@ def _turned(turn: Vector3, sole: Points3) -> Points3:
 def _turns(foot: Foot) -> Vector3:
     """Rotation vectors (T, 3) from how the foot was lifted to how it stands."""
     frames = len(foot.time)
-    fixed = Equations(frames, 3)
+    fixed = BandedSystem(frames, 3)
     matern(fixed, foot.time, np.full(3, 1 / _TURN_S))
     flat = np.flatnonzero(foot.state == FLAT)
     share = np.minimum(np.gradient(foot.time) / _TURN_S, 1.0) if frames > 1 else np.ones(1)
     weight = np.sqrt(share[flat])[:, None] / _LEVEL
     answer = np.zeros((frames, 3))
     for k in range(_ROUNDS):
-        rows = Equations(frames, 3, fixed)
+        rows = BandedSystem(frames, 3, fixed)
         sole = _turned(_TURN * answer, foot.sole)
         # The unknowns are in units of their sigma; about the last answer a small turn moves points linearly.
         moved = -_TURN * skew(sole)

@@ -4,7 +4,8 @@ The twelve limb joints, and heels and toes where a detector has them, are taken 
 frame the camera is turned about its own centre until the root ray (to the middle of the hips) is its axis, which loses
 nothing; there the rays meet the plane z = 1, are centred on the root and divided by their size. So one network serves
 every camera and every place in the picture. Size, and how the root's ray and the size changed since the frame before,
-are inputs of their own, as are what is known of each joint, of the focal length and of who says where joints are.
+are inputs of their own, as are what is known of each joint, of the focal length, of who says where joints are, and of
+where up is.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ DEFINITIONS: tuple[str, ...] = ("capture", "mediapipe", "other")
 """Who says where a joint is: motion capture, a detector whose errors were fitted, or somebody else."""
 _CAPTURE_SOURCES = ("exact", "noisy")
 
-INPUT_WIDTH = 4 * _COUNT + 1 + 4 + 1 + len(DEFINITIONS) + 1
+INPUT_WIDTH = 4 * _COUNT + 1 + 4 + 1 + len(DEFINITIONS) + 1 + 4
 """x, y, presence and confidence of each joint; size; motion of the root's ray (x, y, size, known); time step;
-definition of joints; uncertainty of the focal length."""
+definition of joints; uncertainty of the focal length; up (x, y, z, known). Further inputs are added at the end, so that
+weights from before them can be gone on from."""
 
 # Body of 1.7 m at 4 m, frames at 20 Hz: bring the inputs' means near zero.
 _TYPICAL_LOG_SIZE, _TYPICAL_LOG_STEP = -2.0, -3.0
@@ -38,6 +40,8 @@ _TYPICAL_LOG_SIZE, _TYPICAL_LOG_STEP = -2.0, -3.0
 _RADIUS, _HALF_CONFIDENCE = 0.3, 0.01
 _UNKNOWN_CONFIDENCE = 0.5
 _SPEED_UNIT, _FASTEST = 0.3, 2.0
+# A camera that looks down or up further, or rolls further, is not one that a training was told up of.
+_STEEPEST, _MOST_ROLL = np.sin(np.radians(60.0)), np.radians(45.0)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def clip_inputs(
     step_s: np.ndarray,
     definition: Sequence[str],
     focal_sigma: np.ndarray,
+    up: np.ndarray,
     *,
     stride: int = 1,
 ) -> ClipInputs:
@@ -92,6 +97,8 @@ def clip_inputs(
         N names of :data:`DEFINITIONS`.
     focal_sigma
         (N,) relative standard deviation of the focal length.
+    up
+        (N, 3) unit vectors against gravity, camera frame; NaN where nobody knows.
     """
     present = present & np.isfinite(plane).all(-1)
     flat = np.where(present[..., None], plane, 0).astype(np.float32)
@@ -134,6 +141,7 @@ def clip_inputs(
             per_clip(np.log(step_s) - _TYPICAL_LOG_STEP),
             per_clip(np.eye(len(DEFINITIONS))[[DEFINITIONS.index(name) for name in definition]]),
             per_clip(5 * np.asarray(focal_sigma)),
+            _upward(up, rotation),
         ],
         -1,
         dtype=np.float32,
@@ -154,7 +162,17 @@ def mirrored(inputs: np.ndarray) -> np.ndarray:
     for start in (2 * _COUNT, 3 * _COUNT):
         out[..., start : start + _COUNT] = inputs[..., start : start + _COUNT][..., _FLIP]
     out[..., 4 * _COUNT + 1] *= -1
+    out[..., -4] *= -1
     return out
+
+
+def _upward(up: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Up (N, 3) in the turned frames (N, T, 3, 3), and whether it is known, (N, T, 4); zeros where it is not."""
+    turned = np.einsum("ntij,nj->nti", rotation, np.asarray(up, np.float32))
+    with np.errstate(invalid="ignore"):
+        roll = np.arctan2(turned[..., 0], -turned[..., 1])
+        known = (np.abs(turned[..., 2]) < _STEEPEST) & (np.abs(roll) < _MOST_ROLL)
+    return np.where(known[..., None], np.concatenate([turned, np.ones_like(turned[..., :1])], -1), np.float32(0))
 
 
 def _to_axis(ray: np.ndarray) -> np.ndarray:

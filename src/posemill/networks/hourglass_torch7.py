@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from posemill.formats.torch7 import Object, Table
+from posemill.formats.torch7_values import Object, Table
 from posemill.formats.torch7_writer import LongStorage, array_table
 from posemill.networks.hourglass import Hourglass, Level, Residual, Stack
 

@@ -59,6 +59,7 @@ def clean(
     joints: str,
     temporal: bool,
     options: GatherOptions,
+    contested: Flags | None = None,
 ) -> Cleaned:
     """Clean one track.
 
@@ -74,6 +75,8 @@ def clean(
         False for stills: then only ``min_score`` applies.
     options
         See :class:`~posemill.people.options.GatherOptions`.
+    contested
+        (T, J), where a joint may as well be the other side's; None: nowhere.
 
     Notes
     -----
@@ -86,7 +89,7 @@ def clean(
     if temporal and kept.any():
         size = _size(np.where(kept[..., None], keypoints, np.nan), joints)
         if options.sides:
-            mended = mend_sides(keypoints, score, sigma, kept, time, size, joints)
+            mended = mend_sides(keypoints, score, sigma, kept, time, size, joints, contested)
             keypoints, score, sigma, kept = mended.keypoints, mended.score, mended.sigma, mended.valid
             sides = {f"exchanged_{limbs}": frames for limbs, frames in mended.exchanged.items()}
             sides |= {f"doubtful_{limbs}": frames for limbs, frames in mended.doubtful.items()}

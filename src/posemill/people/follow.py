@@ -187,7 +187,8 @@ class Roster:
 def _same_body(a: Candidate, b: Candidate, looks: Mapping[int, np.ndarray]) -> bool:
     """Whether one found anew is a body whose pose is known already, and another reading of it.
 
-    It is dressed as the owner is known to be, whatever the pose, which may be a wrong one, says now.
+    It is dressed as the owner is known to be, whatever the pose, which may be a wrong one, says now; or its pose is the
+    worse one, which shows colours beside the body, and nobody known is dressed like that.
     """
     if (a.owner is None) == (b.owner is None):
         return False
@@ -195,7 +196,10 @@ def _same_body(a: Candidate, b: Candidate, looks: Mapping[int, np.ndarray]) -> b
         return False
     owned, found = (a, b) if a.owner is not None else (b, a)
     apart = unlike(found.look, looks.get(owned.owner or 0, owned.look))
-    return not apart > ALIKE
+    if not apart > ALIKE:
+        return True
+    others = [unlike(found.look, look) for number, look in looks.items() if number != owned.owner]
+    return _worth(found) < _worth(owned) and not any(other <= ALIKE for other in others)
 
 
 def _worth(candidate: Candidate) -> float:

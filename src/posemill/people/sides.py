@@ -1,9 +1,11 @@
-"""Legs, or arms, that a detector took for each other, told by how limbs move and how well each is seen.
+"""Sides that a detector took for each other, told by how limbs move and hang and how well each is seen.
 
-Seen from the side, detectors exchange the legs for some frames at a time, mostly while one passes the other. In each
-frame they are right or exchanged; a hidden Markov model over two frames in a row says how likely which is. Its evidence
-is the acceleration that a way of naming the limbs needs, against what is usual in the clip itself (Student t, since
-detectors have outliers), and the jump of each limb's score: the far leg is seen worse, and its score stays with it.
+Seen from the side, detectors exchange the legs for some frames at a time, mostly while one passes the other; against
+the light, or far away, they take a front for a back, and all that is left for right. First the whole body is looked
+at, then legs and arms by themselves. In each frame they are right or exchanged; a hidden Markov model over two frames
+in a row says how likely which is. Its evidence is the acceleration that a way of naming the limbs needs, against what
+is usual in the clip itself (Student t, since detectors have outliers), the jump of each limb's score (the far leg is
+seen worse, and its score stays with it), and that knees lie as the hips do that they hang on, elbows as shoulders.
 Where neither is likely the keypoints stay as they are, and sigma grows by how far they may be off.
 
 References
@@ -18,15 +20,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemill.arrays import Flags, PerJoint, Points2, Times
-from posemill.skeleton import joint_set
+from posemill.skeleton import JointSet, joint_set
 
-__all__ = ["LIMB_PAIRS", "Sides", "mend_sides"]
+__all__ = ["Sides", "mend_sides", "same_sides"]
 
-LIMB_PAIRS: dict[str, tuple[str, ...]] = {
+# What may be exchanged, in the order in which it is looked at, and the joints that tell.
+_TOLD_BY: dict[str, tuple[str, ...]] = {
+    "body": ("hip", "knee", "ankle", "shoulder", "elbow", "wrist"),
     "legs": ("knee", "ankle", "heel", "big_toe"),
     "arms": ("elbow", "wrist"),
 }
-"""Joints that are exchanged together; hips and shoulders stay."""
+_HANDS = ("pinky", "index", "thumb")
 # Frames further apart say nothing of each other.
 _SPAN_S = 0.1
 # Changes to exchanged and back, per second.
@@ -36,6 +40,12 @@ _NU, _INDEPENDENT = 1.5, 1.2
 # Least usual acceleration, statures per second squared; usual jump of a score.
 _LEAST, _SCORE_JUMP = 3.0, 0.15
 _SURE, _POSSIBLE = 0.85, 0.1
+# What a limb hangs on, and its own first joint. From left to right that joint lies as the other does, this much
+# further apart, with this standard deviation in statures (captured motion, all views); for this long it says it once.
+_HANGS = {"legs": ("hip", "knee"), "arms": ("shoulder", "elbow")}
+_WIDER, _SPREAD, _LASTS_S = 1.3, 0.10, 0.3
+# Two readings name sides differently if they are that much nearer to each other the other way round.
+_CLEARLY = 0.8
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Sides:
     keypoints, score, sigma, valid
         (T, J, 2) px, (T, J), (T, J) px, (T, J).
     exchanged, doubtful
-        By pair of limbs: (T,) frames whose limbs were exchanged, and frames whose sigma grew.
+        Of ``body``, ``legs`` and ``arms``: (T,) frames in which these were exchanged, and frames whose sigma grew.
     """
 
     keypoints: Points2
@@ -59,9 +69,16 @@ class Sides:
 
 
 def mend_sides(
-    keypoints: Points2, score: PerJoint, sigma: PerJoint, valid: Flags, time: Times, size_px: np.ndarray, joints: str
+    keypoints: Points2,
+    score: PerJoint,
+    sigma: PerJoint,
+    valid: Flags,
+    time: Times,
+    size_px: np.ndarray,
+    joints: str,
+    contested: Flags | None = None,
 ) -> Sides:
-    """Exchange back the legs and arms that were taken for each other.
+    """Exchange back the bodies, legs and arms whose sides were taken for each other.
 
     Parameters
     ----------
@@ -73,38 +90,124 @@ def mend_sides(
         (T,) stature in px.
     joints
         Name of the joint set.
+    contested
+        (T, J), where whoever detected could not tell left from right: either is then as likely, until the frames
+        around say more; None: nowhere.
     """
     names = joint_set(joints)
     arrays = [np.array(a, copy=True) for a in (keypoints, score, sigma, valid)]
     exchanged, doubtful = {}, {}
-    for limbs, kinds in LIMB_PAIRS.items():
-        known = [k for k in kinds if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
-        if len(known) < 2 or len(time) < 5:
+    for part in _TOLD_BY:
+        left, right = _told_by(names, part)
+        if len(left) < 2 or len(time) < 5:
             continue
-        left, right = (names.indices(tuple(f"{side}_{k}" for k in known)) for side in ("left", "right"))
-        points = np.where(valid[..., None], keypoints, np.nan) / size_px[:, None, None]
-        likely = _exchanged(points[:, left], points[:, right], score[:, left], score[:, right], time)
-        swap = likely > _SURE
+        points, scores = np.where(arrays[3][..., None], arrays[0], np.nan) / size_px[:, None, None], arrays[1]
+        crossed = _crossed(points, names, *_HANGS[part]) if part in _HANGS else np.zeros(len(time))
+        evidence = _evidence(points[:, left], points[:, right], scores[:, left], scores[:, right], crossed, time)
+        free = np.zeros(len(time), bool) if contested is None else _free(contested, names, part)
+        likely = _forward_backward(evidence, np.diff(time), free)
+        swap, order = likely > _SURE, _order(names, part)
         for values in arrays:
-            values[np.ix_(swap, left)], values[np.ix_(swap, right)] = (
-                values[np.ix_(swap, right)].copy(),
-                values[np.ix_(swap, left)].copy(),
-            )
+            values[swap] = values[swap][:, order]
         wrong = np.where(swap, 1 - likely, likely)
         unsure = wrong > _POSSIBLE
-        apart = np.linalg.norm(keypoints[:, left] - keypoints[:, right], axis=-1)
+        apart = np.nan_to_num(np.linalg.norm(arrays[0] - arrays[0][:, order], axis=-1))
         # Half of the square of the distance on each axis, as often as the sides are wrong.
-        grown = np.where(unsure[:, None], np.sqrt(wrong[:, None] / 2) * np.nan_to_num(apart), 0.0)
-        for side in (left, right):
-            arrays[2][:, side] = np.hypot(arrays[2][:, side], grown)
-        exchanged[limbs], doubtful[limbs] = swap, unsure
+        arrays[2] = np.hypot(arrays[2], np.where(unsure, np.sqrt(wrong / 2), 0.0)[:, None] * apart)
+        exchanged[part], doubtful[part] = swap, unsure
     return Sides(arrays[0], arrays[1], arrays[2], arrays[3], exchanged, doubtful)
 
 
-def _exchanged(
-    left: np.ndarray, right: np.ndarray, left_score: np.ndarray, right_score: np.ndarray, time: Times
+def same_sides(
+    first: np.ndarray, second: np.ndarray, joints: str, before: Points2 | None = None
+) -> tuple[np.ndarray, np.ndarray, Flags]:
+    """Give two readings of one picture the same sides; their mean would else be nobody's pose.
+
+    Where they contradict each other about what is left, it is as in the picture ``before``; else as the reading says
+    that sees it better.
+
+    Parameters
+    ----------
+    first, second
+        (J, 3): x, y and score.
+    joints
+        Name of the joint set.
+    before
+        (J, 2), where the joints were a moment before; None where that is not known.
+
+    Returns
+    -------
+    Both, and (J,) where they contradict each other.
+    """
+    names = joint_set(joints)
+    contested = np.zeros(len(names), bool)
+    for part in _TOLD_BY:
+        left, right = _told_by(names, part)
+        told, other = np.concatenate([left, right]), np.concatenate([right, left])
+        if not _apart(first[told], second[other]) < _CLEARLY * _apart(first[told], second[told]):
+            continue
+        if before is None:
+            keep = first[told, 2].sum() >= second[told, 2].sum()
+        else:
+            keep = _apart(first[told], before[told]) <= _apart(second[told], before[told])
+        order = _order(names, part)
+        contested ^= order != np.arange(len(names))
+        first, second = (first, second[order]) if keep else (first[order], second)
+    return first, second, contested
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> float:
+    """Sum of the distances of points (N, 2 or more)."""
+    return float(np.linalg.norm(first[:, :2] - second[:, :2], axis=-1).sum())
+
+
+def _told_by(names: JointSet, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the left and right joints that tell whether a part is exchanged, as far as the set has them."""
+    known = [k for k in _TOLD_BY[part] if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
+    left, right = (np.array([names.index(f"{side}_{k}") for k in known], dtype=int) for side in ("left", "right"))
+    return left, right
+
+
+def _order(names: JointSet, part: str) -> np.ndarray:
+    """Order (J,) of the joints that exchanges the sides of a part; of the body, all that has sides."""
+    if part == "body":
+        return names.flip_permutation
+    order = np.arange(len(names))
+    for left, right in names.flip_pairs:
+        if names.joints[left].removeprefix("left_") in (*_TOLD_BY[part], *(_HANDS if part == "arms" else ())):
+            order[left], order[right] = right, left
+    return order
+
+
+def _crossed(points: np.ndarray, names: JointSet, trunk: str, limb: str) -> np.ndarray:
+    """Log likelihood ratio (T,) that limbs are named wrongly, from where they hang; points (T, J, 2) in statures."""
+    if not {f"left_{trunk}", f"right_{trunk}"} <= set(names.joints):
+        return np.zeros(len(points))
+    upper, lower = (
+        points[:, names.joints.index(f"left_{kind}")] - points[:, names.joints.index(f"right_{kind}")]
+        for kind in (trunk, limb)
+    )
+    return -2 * _WIDER * np.nan_to_num((upper * lower).sum(-1)) / _SPREAD**2
+
+
+def _free(contested: Flags, names: JointSet, part: str) -> np.ndarray:
+    """Frames (T,) in which a part's sides are contested, those of a limb against the trunk's."""
+    trunk, limb = (contested[:, names.index(f"left_{kind}")] for kind in _HANGS.get(part, ("hip", "shoulder")))
+    return trunk & limb if part == "body" else trunk != limb
+
+
+def _evidence(
+    left: np.ndarray,
+    right: np.ndarray,
+    left_score: np.ndarray,
+    right_score: np.ndarray,
+    crossed: np.ndarray,
+    time: Times,
 ) -> np.ndarray:
-    """Probability (T,) that limbs (T, K, 2), in statures, are exchanged."""
+    """Log likelihoods (T, 2, 2, 2) of three frames in a row of limbs (T, K, 2), in statures, as named or exchanged.
+
+    ``crossed`` (T,) is as of :func:`_crossed`.
+    """
     sides = np.stack([np.concatenate([left, right], 1), np.concatenate([right, left], 1)])
     scores = np.stack([np.concatenate([left_score, right_score], 1), np.concatenate([right_score, left_score], 1)])
     count = len(time)
@@ -123,7 +226,9 @@ def _exchanged(
     for b, c in np.ndindex(2, 2):
         jump = np.abs(scores[c, 1:] - scores[b, :-1])
         evidence[1:, :, b, c] -= (np.where(near[:, None], jump, 0.0).mean(1) * 2 / _SCORE_JUMP)[:, None]
-    return _forward_backward(evidence, step)
+    # Of two frames in a row this is the later one's, which has the state 1.
+    evidence[1:, :, :, 1] += (crossed[1:] * np.minimum(step / _LASTS_S, 1))[:, None, None]
+    return evidence
 
 
 def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -132,17 +237,20 @@ def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray
     return np.linalg.norm(change, axis=-1)
 
 
-def _forward_backward(evidence: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row."""
+def _forward_backward(evidence: np.ndarray, step: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row.
+
+    Of frames that are ``free`` (T,) nothing is known before; nor does their state say anything of their neighbours'.
+    """
     count = len(evidence)
     rate = _ENTER + _LEAVE
-    share = _ENTER / rate
-    mixed = 1 - np.exp(-rate * step)
+    share = np.where(free, 0.5, _ENTER / rate)
+    mixed = np.where(free[1:] | free[:-1], 1.0, 1 - np.exp(-rate * step))
     # (T - 1, from, to)
     change = np.empty((count - 1, 2, 2))
-    change[:, 0, 1], change[:, 1, 0] = mixed * share, mixed * (1 - share)
+    change[:, 0, 1], change[:, 1, 0] = mixed * share[1:], mixed * (1 - share[1:])
     change[:, 0, 0], change[:, 1, 1] = 1 - change[:, 0, 1], 1 - change[:, 1, 0]
-    start = np.array([1 - share, share])
+    start = np.array([1 - share[0], share[0]])
     weight = np.exp(evidence - evidence.max(axis=(1, 2, 3), keepdims=True))
     forward = np.empty((count, 2, 2))
     forward[1] = start[:, None] * change[0] * weight[1, 0]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from posemill.errors import MissingError
 from posemill.formats.weights import read_card
@@ -55,8 +58,12 @@ def _command(name: str, weights: Path, options: dict[str, Any], schedule: dict[s
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if text.replace(".", "").replace("_", "").isalnum() else f"'{text}'"
+    # As a shell passes it on and --option reads it: text that YAML would take for something else is quoted for it, too.
+    try:
+        as_is = isinstance(value, str) and yaml.safe_load(value) == value
+    except yaml.YAMLError:
+        as_is = False
+    return shlex.quote(value if as_is else json.dumps(value))
 
 
 def _table(measured: dict[str, dict[str, Any]]) -> list[str]:

@@ -79,13 +79,14 @@ class _People:
                 person = len(self._rows)
                 if detection.person is not None:
                     self._numbers[detection.person] = person
-                self._rows.append(_Rows(self._joints * 5 + 4))
+                self._rows.append(_Rows(self._joints * 6 + 4))
                 self._looks.append([])
                 self._boxes = np.concatenate([self._boxes, detection.bbox[None]])
                 self._seen_s = np.append(self._seen_s, time_s)
             self._boxes[person], self._seen_s[person] = detection.bbox, time_s
             self._rows[person].skip_to(frame)
-            parts = (detection.keypoints, detection.score, detection.sigma, detection.valid, detection.bbox)
+            contested = np.zeros(self._joints) if detection.contested is None else detection.contested
+            parts = (detection.keypoints, detection.score, detection.sigma, detection.valid, contested, detection.bbox)
             self._rows[person].append(np.concatenate([np.ravel(part) for part in parts]))
             # Thinned out as it grows, so that memory stays flat.
             if np.isfinite(look).any():
@@ -104,10 +105,12 @@ class _People:
 
     def tracks(self, frames: int) -> dict[str, Track]:
         """Tracks p1, p2, ... in order of appearance, NaN and score 0 where not seen."""
-        tracks, j = {}, self._joints
+        tracks: dict[str, Track] = {}
+        doubts: dict[str, np.ndarray] = {}
+        j = self._joints
         for number, rows in enumerate(self._rows, 1):
             rows.skip_to(frames)
-            keypoints, score, sigma, valid, bbox = np.split(rows.array(), [2 * j, 3 * j, 4 * j, 5 * j], axis=1)
+            keypoints, score, sigma, valid, contested, bbox = np.split(rows.array(), np.arange(2, 7) * j, axis=1)
             seen = valid == 1
             arrays = {
                 "keypoints": np.where(seen[..., None], keypoints.reshape(-1, j, 2), np.float32(np.nan)),
@@ -117,6 +120,10 @@ class _People:
                 "bbox": np.where(seen.any(axis=1, keepdims=True), bbox, np.float32(np.nan)),
             }
             tracks[f"p{number}"] = Track(arrays)
+            doubts[f"p{number}"] = contested == 1
+        if any(doubt.any() for doubt in doubts.values()):
+            for name, doubt in doubts.items():
+                tracks[name].arrays["contested"] = doubt
         return tracks
 
 

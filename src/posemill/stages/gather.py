@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from posemill.clips import parse_box
+from posemill.clip_sources import parse_box
 from posemill.errors import ClipError, InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.camera_path import CameraPath, read_camera_path
@@ -33,7 +33,7 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
         Artifact to write.
     request
         Its sheet has ``clips``: clip to what :func:`posemill.formats.lens.lens_of` chooses its lens from,
-        ``subject_box`` (:func:`posemill.clips.parse_box`, in pixels of the video), and, of a camera that moves,
+        ``subject_box`` (:func:`posemill.clip_sources.parse_box`, in pixels of the video), and, of a camera that moves,
         ``camera_path`` (path); each None where not given.
 
     Raises
@@ -129,6 +129,7 @@ def _clean(
         joints=joints,
         temporal=clip.temporal,
         options=options,
+        contested=arrays.get("contested"),
     )
     if not cleaned.valid.any():
         raise ClipError(f"no keypoint left after cleaning ({cleaned.audit})")

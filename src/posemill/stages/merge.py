@@ -90,8 +90,7 @@ def _feet(lifted: Clip, seen: Clip, seen_joints: str, scale: float, options: Mer
         joints = track.arrays["joints_relative"].astype(np.float64) * scale
         soles = smooth_soles(lifted.time, joints, options if lifted.temporal else None)
         image = seen.tracks[name].arrays
-        keypoints, sigma = (image[key].astype(np.float64) for key in ("keypoints", "sigma"))
-        feet[name] = SeenFeet(keypoints, sigma, image["valid"], seen_joints, soles)
+        feet[name] = SeenFeet(image["keypoints"], image["sigma"], image["valid"], seen_joints, soles)
     return feet
 
 

@@ -12,7 +12,8 @@ from posemill.formats.artifact import Artifact, Clip, Track, read
 from posemill.formats.atomic import write_bytes
 from posemill.media import frames, probe
 from posemill.provenance import StageRequest
-from posemill.view.picture import ClipView, draw_clip, draw_message
+from posemill.view.clip_view import ClipView
+from posemill.view.picture import draw_clip, draw_message
 
 __all__ = ["pair", "run"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from posemill.camera import Camera
-from posemill.clips import COLUMNS
+from posemill.clip_sources import COLUMNS
 from posemill.errors import InputError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, write
 from posemill.formats.atomic import write_bytes

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from posemill.networks.gan import image_pose
 from posemill.skeleton import JOINT_SETS
-from posemill.training.engine import Arrays, Training, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.recipes import turned
 from posemill.training.sequences import Source, Windows
+from posemill.training.steps import step_optimiser
 from posemill.training.stills import frames_of, silence_neighbours
 from posemill.training.supervised import Recipe, Schedule, begin_with
 

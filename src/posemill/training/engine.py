@@ -9,8 +9,7 @@ number of threads, same libraries).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from posemill.errors import InputError, expected
 from posemill.training.board import Board
 from posemill.training.checkpoints import RunFolder
 from posemill.training.pools import ahead, order
+from posemill.training.steps import as_tensor, pick_device
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["Arrays", "Running", "Training", "as_tensor", "fast", "finite", "pick_device", "run", "step_optimiser"]
+__all__ = ["Arrays", "Running", "Training", "finite", "run"]
 
 Arrays = dict[str, np.ndarray]
 Scalars = Mapping[str, Any]
@@ -237,13 +237,6 @@ def run(
     return first
 
 
-def as_tensor(array: np.ndarray) -> torch.Tensor:
-    """What a pool's array is in a batch: numbers in float32; integers and flags stay what they are."""
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32) if array.dtype.kind == "f" else array))
-
-
 def _falls(done: int, *every: int | None) -> bool:
     return any(n is not None and done % n == 0 for n in every)
 
@@ -275,49 +268,3 @@ def finite(scalars: Mapping[str, float], step: int) -> dict[str, float]:
                 "lower learning_rate, or go on from an earlier checkpoint with other options"
             )
     return dict(scalars)
-
-
-# ---------------------------------------------------------------------------------------------- for steps
-
-
-def pick_device() -> torch.device:
-    """Give the GPU if there is one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@contextmanager
-def fast(device: torch.device) -> Iterator[None]:
-    """Run networks forward in reduced precision; losses should be in float32.
-
-    Reduced precision is several times as fast where the processor has it. On CPUs the fused attention takes five times
-    as long backwards in it as its plain form, which is therefore taken there.
-    """
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    with ExitStack() as stack:
-        stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
-        if device.type == "cpu":
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        yield
-
-
-def step_optimiser(
-    loss: torch.Tensor,
-    optimiser: Optimizer,
-    scheduler: LRScheduler | None = None,
-    *,
-    clip_norm: float | None = None,
-) -> None:
-    """Go backwards from a loss and move what the optimiser has; gradients longer than ``clip_norm`` are shortened."""
-    import torch
-
-    optimiser.zero_grad()
-    loss.backward()
-    if clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], clip_norm)
-    optimiser.step()
-    if scheduler is not None:
-        scheduler.step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,29 +52,40 @@ class HeldOut:
     sigma_ratios: np.ndarray
 
 
-def as_clip(windows: Windows, index: int, card: LifterCard, fps: float, detector: str = "") -> LiftInput:
-    """One window as the clip that a lifter gets, in the joints that its card wants."""
+def as_clip(
+    windows: Windows, index: int, card: LifterCard, fps: float, detector: str = "", *, in_world: bool = False
+) -> LiftInput:
+    """One window as the clip that a lifter gets, in the joints that its card wants.
+
+    ``in_world``: the camera's place is calibrated too (its origin is the camera's).
+    """
     width, height = (int(v) for v in windows.size[index])
     camera = Camera.from_focal(width, height, float(windows.focal_px[index]), source="calibration", sigma=0.0)
+    if in_world:
+        camera = replace(camera, R=windows.R[index], t=np.zeros(3))
     points, valid, score, _ = convert(windows.keypoints[index], "h36m17", card.joint_set_in)
     frames = len(points)
     sigma = np.full(valid.shape, 0.01 * windows.stature_px[index])
     return LiftInput(points, score, sigma, valid, np.arange(frames) / fps, camera, frames > 1, detector)
 
 
-def measure(lifter: Any, card: LifterCard, windows: Windows, fps: float, detector: str = "") -> HeldOut:
+def measure(
+    lifter: Any, card: LifterCard, windows: Windows, fps: float, detector: str = "", *, in_world: bool = False
+) -> HeldOut:
     """Lift every window as a clip of its own and compare with the truth, frames and joints alike.
 
     Parameters
     ----------
     detector
         Who the lifter is told has found the joints.
+    in_world
+        Whether cameras know where they are, and so where up is.
     """
     body = joint_set(card.joint_set_out).indices(JOINT_SETS["h36m17"].joints)
     answers, truths, ratios = [], [], []
     for i in range(len(windows.keypoints)):
         truth = windows.relative[i]
-        clip = as_clip(windows, i, card, fps, detector)
+        clip = as_clip(windows, i, card, fps, detector, in_world=in_world)
         lifted = lifter.lift(clip).only(body)
         answer = lifted.joints_relative
         if card.ray_blind:

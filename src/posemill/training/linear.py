@@ -15,8 +15,9 @@ from posemill.errors import InputError, expected
 from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH, ray_pose
 from posemill.skeleton import JOINT_SETS
 from posemill.training.bodies import STANDARD_LENGTH_M, BodyLibrary, body_length, sample_bodies
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.noise import NoiseLevels, constant_white_noise, drop_joints, image_noise, redefine_joints
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import adamw_one_cycle, begin_with
 from posemill.training.virtual_cameras import CameraRange, Views, view
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from posemill.training.engine import Training, as_tensor
+from posemill.training.engine import Training
+from posemill.training.steps import as_tensor
 
 __all__ = ["clock", "seconds_per_step"]
 

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from posemill.formats.motion import MotionClip
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.networks.clip_rays import INPUT_WIDTH
+from posemill.training.engine import Arrays, Training
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
 from posemill.training.seen import Sources, as_seen
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import adamw_one_cycle, begin_with
 
 __all__ = ["FRAMES", "PosemillTraining", "Schedule"]
@@ -90,7 +92,7 @@ class PosemillTraining(Training):
         self._library = MotionLibrary(clips, balance=schedule.balance, seed=schedule.seed)
         self.network = PosemillNet(**(sizes or {})).to(self.device)
         if start is not None:
-            begin_with(self.network, start)
+            begin_with(self.network, _with_all_inputs(start))
         optimiser, cycle = adamw_one_cycle(
             self.network, schedule.learning_rate, schedule.steps, weight_decay=schedule.weight_decay, fused=True
         )
@@ -144,6 +146,14 @@ class PosemillTraining(Training):
             clip_norm=1.0,
         )
         return {"distance_mm": 1000 * distance.detach(), "nats": likelihood.detach()}
+
+
+def _with_all_inputs(start: Arrays) -> Arrays:
+    """Weights from before the last of the inputs were known: those count nothing to begin with."""
+    name = "first.weight"
+    if name not in start or start[name].ndim != 2 or start[name].shape[1] >= INPUT_WIDTH:
+        return start
+    return start | {name: np.pad(start[name], ((0, 0), (0, INPUT_WIDTH - start[name].shape[1])))}
 
 
 _PARTS = ("inputs", "targets", "weights")

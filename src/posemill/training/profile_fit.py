@@ -184,7 +184,7 @@ def _fit_kind(
     of_mean = slow**2 * _mean_share(slow_s * fps, frames) + jitter**2 / frames
     seen = np.concatenate(far)[known]
     lengths = np.minimum(np.linalg.norm(np.concatenate(deviation)[known], axis=-1), LARGEST)
-    level = np.array([np.log(np.sqrt(np.nanmean(e**2))) if np.isfinite(e).any() else np.nan for e in calm])
+    level = np.array([_loudness(e) for e in calm])
     score = np.concatenate([s for _, _, s in series])[known]
     length = np.linalg.norm(np.concatenate(rest)[known], axis=-1)
     profile = JointProfile(
@@ -201,6 +201,12 @@ def _fit_kind(
         score_error=_rank_correlation(score, length) if np.ptp(score) > 0 else 0.0,
     )
     return profile, level - np.nanmedian(level)
+
+
+def _loudness(errors: np.ndarray) -> float:
+    """Logarithm of the size of errors (T, 2) about their mean; NaN of a single one, which says nothing of it."""
+    squares = errors[np.isfinite(errors).all(-1)] ** 2
+    return float(np.log(squares.mean()) / 2) if squares.any() else np.nan
 
 
 def huber_offsets(errors: np.ndarray, pictures: np.ndarray, clip_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,7 @@ _THIGHS, _SHANKS = _bones("right_knee", "left_knee"), _bones("right_ankle", "lef
 _FEET = np.stack([_bones("right_heel", "right_big_toe"), _bones("left_heel", "left_big_toe")])
 # Bones that may turn a little by themselves; hips belong to the trunk, heel and toe to one foot.
 _FREE = np.setdiff1d(np.arange(_BONES), [*_bones("right_hip", "left_hip"), *_FEET.ravel()])
+_LIMBS = (("left_knee", "left_ankle"), ("left_elbow", "left_wrist"), ("spine", "thorax"))
 _LEFT_HIP, _RIGHT_HIP = _SET.index("left_hip"), _SET.index("right_hip")
 
 
@@ -261,6 +262,11 @@ def _proportions(count: int, rng: np.random.Generator) -> np.ndarray:
     """Factors (count, 20) for bone lengths, equal left and right."""
     factor = 1 + rng.uniform(-0.1, 0.1, (count, _BONES))
     factor[:, _bones("left_hip", "left_shoulder")] = 1 + rng.uniform(-0.2, 0.2, (count, 2))
+    # Whole limbs are long or short, and where a wrist is depends on who says so. Whoever were sure of a limb's length
+    # would turn every shorter one towards the camera, or away from it.
+    for joints in _LIMBS:
+        factor[:, _bones(*joints)] *= 1 + rng.uniform(-0.08, 0.08, (count, 1))
+    factor[:, _bones("left_wrist")] *= 1 + rng.uniform(-0.1, 0.1, (count, 1))
     for left, right in _SET.flip_pairs:
         factor[:, right - 1] = factor[:, left - 1]
     return factor.astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.detectors.noise import HOURGLASS, TIME_CONSTANT_S
+from posemill.geometry import unit
 from posemill.networks.clip_rays import DEFINITIONS, JOINTS_IN, ClipInputs, clip_inputs
 from posemill.skeleton import JOINT_SETS
 from posemill.training.detector_errors import Disturbance, draw_errors, remembered
@@ -16,7 +17,10 @@ from posemill.training.profile import shipped
 from posemill.training.recombined import Motions
 from posemill.training.virtual_cameras import CameraRange, view
 
-__all__ = ["Sources", "as_seen"]
+__all__ = ["DETECTORS", "Sources", "as_seen"]
+
+DETECTORS = ("mediapipe", "hourglass_mpii", "hourglass_blend")
+"""Names of the profiles that examples are drawn with."""
 
 _SET = JOINT_SETS["posemill21"]
 _SEEN = _SET.indices(JOINTS_IN.joints)
@@ -33,7 +37,10 @@ class Sources:
     ----------
     capture, mediapipe
         Shares of windows whose joints are motion capture's with errors of any law, and MediaPipe's as fitted. The rest
-        are detectors that nobody has fitted: MediaPipe or a stacked hourglass, disturbed.
+        are all other detectors.
+    fitted
+        Share of those with the errors of our hourglass, blended with MediaPipe. The others are of detectors that nobody
+        has fitted: one of those that were, disturbed.
     exact
         Share of the first kind without errors worth mentioning.
     levels
@@ -44,15 +51,21 @@ class Sources:
         Share of windows whose source is not told.
     focal_known
         Share of windows with a calibrated focal length; the others' is wrong by up to 25 %.
+    up_known
+        Share of windows whose camera knows where up is, within ``up_deg`` degrees (a standard deviation per axis,
+        drawn evenly up to this).
     """
 
     capture: float = 0.45
     mediapipe: float = 0.35
+    fitted: float = 0.4
     exact: float = 0.35
     levels: tuple[float, float] = (0.001, 0.02)
     feet: float = 0.6
     unnamed: float = 0.15
     focal_known: float = 0.5
+    up_known: float = 0.5
+    up_deg: float = 1.0
     cameras: CameraRange = field(default_factory=lambda: CameraRange(wide_roll_share=0.6))
 
 
@@ -80,14 +93,18 @@ def as_seen(motions: Motions, rng: np.random.Generator, sources: Sources) -> tup
     captured = np.flatnonzero(kind == 0)
     noise, told[captured] = _any_errors(len(captured), frames, motions.step_s[captured], rng, sources)
     error[captured] = noise * unit[captured][..., None]
-    profiles = [shipped("mediapipe"), shipped("hourglass_mpii")]
     mild = Disturbance({kind: size / 2 for kind, size in Disturbance().offset.items()}, level=0.2)
-    for number, known, disturbance in ((1, profiles[:1], mild), (2, profiles, Disturbance())):
-        rows = np.flatnonzero(kind == number)
+    fitted = rng.random(count) < sources.fitted
+    for chosen, names, disturbance in (
+        (kind == 1, ("mediapipe",), mild),
+        ((kind == 2) & fitted, ("hourglass_blend",), mild),
+        ((kind == 2) & ~fitted, DETECTORS, Disturbance()),
+    ):
+        rows = np.flatnonzero(chosen)
         if not len(rows):
             continue
         drawn = draw_errors(
-            known,
+            [shipped(name) for name in names],
             joints[rows],
             1 / motions.step_s[rows],
             rng,
@@ -113,9 +130,18 @@ def as_seen(motions: Motions, rng: np.random.Generator, sources: Sources) -> tup
         motions.step_s,
         [DEFINITIONS[i] for i in named],
         focal_sigma,
+        _told_up(views.R[:, :, 2], rng, sources),
     )
     relative = (joints[:, :, 1:] - joints[:, :, :1]) @ np.swapaxes(inputs.rotation, -1, -2)
     return inputs, relative * (STANDARD_LENGTH_M / length).astype(np.float32)[:, None, None, None]
+
+
+def _told_up(up: np.ndarray, rng: np.random.Generator, sources: Sources) -> np.ndarray:
+    """Up (N, 3), camera frame, as a calibration has it; NaN for cameras that have none."""
+    sigma = np.radians(rng.uniform(0, sources.up_deg, (len(up), 1)))
+    told = unit(up + sigma * rng.normal(size=up.shape))
+    told[rng.random(len(up)) >= sources.up_known] = np.nan
+    return told
 
 
 def _any_errors(

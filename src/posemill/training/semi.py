@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from posemill.skeleton import JOINT_SETS
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.recipes import SCREEN
 from posemill.training.sequences import Source
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.stills import with_matrix_convolutions
 from posemill.training.supervised import Recipe, Schedule, begin_with
 

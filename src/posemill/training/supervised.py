@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from posemill.formats.weights import check_tensors
-from posemill.training.engine import Arrays, Training, fast, step_optimiser
+from posemill.training.engine import Arrays, Training
 from posemill.training.noise import NoiseLevels
 from posemill.training.sequences import Source, Windows
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.stills import frames_of, silence_neighbours, with_matrix_convolutions
 
 __all__ = [

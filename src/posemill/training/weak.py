@@ -18,8 +18,9 @@ import numpy as np
 
 from posemill.geometry import rotation_between
 from posemill.training.adversarial import Adversarial
-from posemill.training.engine import Arrays, fast, step_optimiser
+from posemill.training.engine import Arrays
 from posemill.training.recipes import RECIPES, VIDEO_CENTRE, VIDEO_FOCAL, strided, turned
+from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import Critic
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import numpy as np
 
 from posemill.errors import InputError, expected
 from posemill.formats.checkpoints.checkpoint import Checkpoint
-from posemill.formats.torch7 import Object, Table, Tensor, read_torch7
+from posemill.formats.torch7 import read_torch7
+from posemill.formats.torch7_values import Object, Table, Tensor
 
 __all__ = ["read_torch7_network"]
 

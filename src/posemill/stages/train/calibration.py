@@ -70,8 +70,12 @@ def measured(weights: Path, split: MotionSplit, count: int) -> dict[str, Any]:
         }
         shares[source] = dict(zip("xyz", within.round(3).tolist(), strict=True))
     out["share_within_one_sigma"] = shares
-    causal = _by_subject(weights, split, "noisy", count, causal=True)
-    out["noisy, causal"] = mean_figures({subject: figures_mm(f, _FIGURES) for subject, f in causal.items()})
+    for source, name, how in (
+        ("noisy", "causal", {"causal": True}),
+        *((source, "up known", {"in_world": True}) for source in SOURCES),
+    ):
+        found = _by_subject(weights, split, source, count, **how)
+        out[f"{source}, {name}"] = mean_figures({subject: figures_mm(f, _FIGURES) for subject, f in found.items()})
     return out
 
 
@@ -79,24 +83,29 @@ def _calibrated(split: MotionSplit) -> list[str]:
     return sorted(split.held_out)[::2]
 
 
-def _by_subject(
-    weights: Path, split: MotionSplit, source: str, count: int, *, causal: bool = False
-) -> dict[str, HeldOut]:
+def _by_subject(weights: Path, split: MotionSplit, source: str, count: int, **how: bool) -> dict[str, HeldOut]:
     return {
-        subject: _measure(weights, split.held_out[subject], source, count, 3000 + i, causal=causal)
+        subject: _measure(weights, split.held_out[subject], source, count, 3000 + i, **how)
         for i, subject in enumerate(sorted(split.held_out))
     }
 
 
 def _measure(
-    weights: Path, clips: list[MotionClip], source: str, count: int, seed: int, *, causal: bool = False
+    weights: Path,
+    clips: list[MotionClip],
+    source: str,
+    count: int,
+    seed: int,
+    *,
+    causal: bool = False,
+    in_world: bool = False,
 ) -> HeldOut:
     from posemill.lifters import posemill
     from posemill.training.held_out import measure
 
     options = posemill.Options(weights=weights, causal=causal)
     windows = seen_windows(clips, count, source, seed)
-    return measure(posemill.create(options), posemill.card(options), windows, clips[0].fps, source)
+    return measure(posemill.create(options), posemill.card(options), windows, clips[0].fps, source, in_world=in_world)
 
 
 def seen_windows(clips: list[MotionClip], count: int, source: str, seed: int, frames: int = FRAMES) -> Windows:

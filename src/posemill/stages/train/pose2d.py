@@ -31,7 +31,7 @@ class TrainPose2dOptions(TrainOptions, extra="forbid"):
     """Options of ``posemill train hourglass`` and ``posemill train pose_resnet``."""
 
     preset: Annotated[Literal["short", "paper"], Field(description="Sizes, loss and schedule")] = "short"
-    pictures: Annotated[Path | None, Field(description="Folder of posemill pictures to learn from")] = None
+    pictures: Annotated[Path | None, Field(description="Folder of posemill draw-people to learn from")] = None
     dataset: Annotated[
         Path | None,
         Field(description="Annotations to learn from instead: MPII (.h5, .json), COCO (.json), Human3.6M (.npz)"),
@@ -138,7 +138,7 @@ def _source(name: str, options: TrainPose2dOptions) -> tuple[Pictures, Mapping[s
 
     if (options.pictures is None) == (options.dataset is None):
         found = "neither" if options.pictures is None else "both"
-        do = "draw some with posemill pictures" if options.pictures is None else "name one"
+        do = "draw some with posemill draw-people" if options.pictures is None else "name one"
         raise InputError(expected(f"train {name}: what to learn from", "option pictures or dataset", found, do=do))
     if options.dataset is not None:
         from posemill.formats.datasets.annotated import read_annotated

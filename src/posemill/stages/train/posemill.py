@@ -54,6 +54,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
 
     from posemill.training.posemill import PosemillTraining
     from posemill.training.profile import shipped
+    from posemill.training.seen import DETECTORS
 
     torch.set_num_threads(options.threads)
     about = {"lifter": "posemill", "network": sizes | {"dilations": list(options.dilations)}}
@@ -64,7 +65,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
         **split.card,
         "feet_in_clips": sum(clip.feet is not None for clip in split.training),
         "schedule": asdict(schedule),
-        "detectors": {name: shipped(name).card for name in ("mediapipe", "hourglass_mpii")},
+        "detectors": {name: shipped(name).card for name in DETECTORS},
         "options": request_options(options),
         "start": None if start is None else start.card,
     }

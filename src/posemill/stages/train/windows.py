@@ -16,7 +16,8 @@ from pydantic import Field, create_model
 from posemill.errors import InputError, expected
 from posemill.provenance import code_hash
 from posemill.stages.train.data import TrainOptions, check_options, read_split, request_options, terms
-from posemill.stages.train.dataset import DatasetOptions, read_dataset
+from posemill.stages.train.dataset import read_dataset
+from posemill.stages.train.dataset_layouts import DatasetOptions
 from posemill.stages.train.measuring import floors, quick, results
 from posemill.stages.train.running import Start, go, tell
 from posemill.stages.train.supervision import SUPERVISIONS, make

@@ -67,7 +67,7 @@ class PaintedPictures:
         until = time.monotonic() + _PATIENCE_S
         while not path.is_file():
             if time.monotonic() > until:
-                do = "draw it with posemill pictures"
+                do = "draw it with posemill draw-people"
                 raise InputError(expected("pictures", path.name, "nothing for 15 minutes", where=self._folder, do=do))
             time.sleep(1)
         return Shard(**read_shard(self._folder, number))

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from posemill.training.engine import Arrays, Training, fast
+from posemill.training.engine import Arrays, Training
 from posemill.training.pictures.targets import coarse_errors, heatmap_loss, heatmaps
+from posemill.training.steps import fast
 from posemill.training.supervised import begin_with
 
 __all__ = ["Pictures", "Pose2d", "Schedule2d"]

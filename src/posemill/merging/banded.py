@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 
 from posemill.arrays import Flags, Times, Vector3
 
-__all__ = ["Equations", "in_windows", "matern", "on_floor", "still"]
+__all__ = ["BandedSystem", "in_windows", "matern", "on_floor", "still"]
 
 _SPAN = 3
 # Window and overlap in frames.
@@ -28,7 +28,7 @@ _WINDOW, _OVERLAP = 4096, 512
 _FLOOR_SIGMA, _OTHER_FLOOR = 0.02, 0.06
 
 
-class Equations:
+class BandedSystem:
     """Equations ``sum coefficient * unknown = right side``, each already divided by its sigma.
 
     Parameters
@@ -39,7 +39,7 @@ class Equations:
         Equations to start with; they are not changed.
     """
 
-    def __init__(self, frames: int, unknowns: int, begun: Equations | None = None) -> None:
+    def __init__(self, frames: int, unknowns: int, begun: BandedSystem | None = None) -> None:
         self.frames, self.unknowns = frames, unknowns
         self._count = begun._count if begun else 0
         self._parts = list(begun._parts) if begun else []
@@ -61,6 +61,29 @@ class Equations:
 
     def solve(self) -> np.ndarray:
         """Least squares, (T, N)."""
+        band, right = self._normal()
+        return solveh_banded(band, right, lower=True).reshape(self.frames, self.unknowns)
+
+    def covariance(self) -> np.ndarray:
+        """Covariance (T, N, N) of each frame's unknowns, if every equation's right side errs by 1.
+
+        These are blocks of the inverse of the normal equations, by block elimination forth and back.
+        """
+        pair = (_SPAN - 1) * self.unknowns
+        own, next_ = _blocks(self._normal()[0], pair)
+        onward = [np.linalg.inv(own[0])]
+        for diagonal, coupling in zip(own[1:], next_, strict=True):
+            onward.append(np.linalg.inv(diagonal - coupling @ onward[-1] @ coupling.T))
+        inverse = np.stack(onward)
+        for k in range(len(next_) - 1, -1, -1):
+            gain = inverse[k] @ next_[k].T
+            inverse[k] += gain @ inverse[k + 1] @ gain.T
+        n = self.unknowns
+        frames = [inverse[:, k : k + n, k : k + n] for k in range(0, pair, n)]
+        return np.stack(frames, 1).reshape(-1, n, n)[: self.frames]
+
+    def _normal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower diagonals of the normal equations' matrix, in rows, and their right side."""
         unknowns = self.frames * self.unknowns
         row, column, value = (np.concatenate(p) for p in zip(*self._parts, strict=True))
         matrix = coo_array((value, (row, column)), shape=(self._count, unknowns)).tocsr()
@@ -68,29 +91,47 @@ class Equations:
         band = np.zeros((min(_SPAN * self.unknowns, unknowns), unknowns))
         for k in range(len(band)):
             band[k, : unknowns - k] = normal.diagonal(-k)
-        answer = solveh_banded(band, matrix.T @ np.concatenate(self._right), lower=True)
-        return answer.reshape(self.frames, self.unknowns)
+        return band, matrix.T @ np.concatenate(self._right)
+
+
+def _blocks(band: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Blocks on the diagonal (B, size, size) and under it (B - 1, size, size) of a matrix whose lower band is given.
+
+    The last block is filled up with ones on its diagonal.
+    """
+    unknowns = band.shape[1]
+    count = -(-unknowns // size)
+    full = np.zeros((2 * size, count * size))
+    full[: len(band), :unknowns] = band
+    full[0, unknowns:] = 1.0
+    row, column = np.indices((size, size))
+    columns = np.arange(count)[:, None, None] * size + column
+    lower = np.where(row >= column, full[np.maximum(row - column, 0), columns], 0.0)
+    own = lower + np.tril(lower, -1).transpose(0, 2, 1)
+    return own, full[size + row - column, columns][:-1]
 
 
 def in_windows(frames: int, solve: Callable[[slice], np.ndarray]) -> np.ndarray:
-    """Answers (frames, N) of ``solve`` for windows of a clip, which fade into each other."""
+    """Answers (frames, N) of ``solve`` for windows of a clip, which fade into each other.
+
+    A window's answer is the whole clip's but near its ends, where runs are cut: of an overlap only the middle third
+    fades, and the third beside an end is the other window's.
+    """
     out = np.zeros(0)
     for start in range(0, max(frames - _OVERLAP, 1), _WINDOW - _OVERLAP):
         rows = slice(start, min(start + _WINDOW, frames))
         found = solve(rows)
         out = out if start else np.zeros((frames, found.shape[1]))
         # What holds through the seam drifts over seconds by the windows' difference.
-        old = np.linspace(1, 0, _OVERLAP)[:, None] if start else np.zeros((0, 1))
-        old = (
-            np.concatenate([old, np.zeros((len(found) - len(old), 1))]) if len(old) < len(found) else old[: len(found)]
-        )
-        out[rows] = old * out[rows] + (1 - old) * found
+        beyond = np.arange(len(found)) / _OVERLAP - 1 / 3 if start else np.ones(len(found))
+        new = np.clip(3 * beyond, 0.0, 1.0)[:, None]
+        out[rows] += new * (found - out[rows])
         if rows.stop == frames:
             break
     return out
 
 
-def matern(rows: Equations, time: Times, rate: np.ndarray) -> None:
+def matern(rows: BandedSystem, time: Times, rate: np.ndarray) -> None:
     """Unit Matérn-3/2 processes: ``sqrt(dt / 4 λ³) (λ² u + 2 λ u' + u'') = white noise`` of variance 1.
 
     Parameters
@@ -118,7 +159,7 @@ def matern(rows: Equations, time: Times, rate: np.ndarray) -> None:
     rows.add(columns.reshape(-1, 3), coefficients.reshape(-1, 3), np.zeros(unknowns * (frames - 2)))
 
 
-def still(rows: Equations, time: Times, on: Flags, point: Vector3, moved: np.ndarray, creep: float) -> None:
+def still(rows: BandedSystem, time: Times, on: Flags, point: Vector3, moved: np.ndarray, creep: float) -> None:
     """A point that rests in two frames running is in the same place.
 
     Parameters
@@ -137,7 +178,7 @@ def still(rows: Equations, time: Times, on: Flags, point: Vector3, moved: np.nda
 
 
 def on_floor(
-    rows: Equations,
+    rows: BandedSystem,
     on: Flags,
     point: Vector3,
     now: Vector3,

@@ -1,4 +1,4 @@
-"""``posemill pictures``: draw figures of captured motion for 2D training, shard by shard."""
+"""``posemill draw-people``: draw figures of captured motion for 2D training, shard by shard."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run(
     write_figure(output, {"kinds": shape.kinds.astype(np.uint8), "places": shape.places}, request)
     library = MotionLibrary(clips)
     missing = [number for number in range(shards) if not shard_path(output, number).is_file()]
-    with Ticker(len(missing), "pictures", "shard") as ticker, Buffers(shape) as buffers:
+    with Ticker(len(missing), "draw-people", "shard") as ticker, Buffers(shape) as buffers:
         for number in missing:
             shard = draw_shard(library, buffers, SHARD, np.random.default_rng([seed, number]))
             write_shard(output, number, {f.name: getattr(shard, f.name) for f in fields(shard)})

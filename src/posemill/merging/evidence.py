@@ -1,0 +1,80 @@
+"""What is known of one person's root and feet before standing feet are held, and how it could all be wrong alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from posemill.arrays import Times, Vector3
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one person's root and feet; world frame, m.
+
+    Attributes
+    ----------
+    time
+        (T,) seconds.
+    root, hips, ankles
+        (T, 3), (T, 2, 3), (T, 2, 3) as placed. All are known: frames without them are left out.
+    states
+        (T, 2) of :func:`posemill.merging.contacts.foot_states`.
+    soles
+        (T, 2, 2, 3) heel and big toe of each foot, relative to its ankle; NaN where unknown.
+    axes, ankle_axes
+        (T, 3, 3) and (T, 2, 3, 3) columns: two directions across the line of sight of the root (the ankle), and it.
+    root_sigma, ankle_sigma
+        (T, 3) and (T, 2, 3) along those axes; the ankles' relative to the root. ``shared_sigma`` is not in it.
+    seen, seen_sigma
+        (T, 2, 3) points on the rays through the ankles' keypoints, at the ankles' depths, and (T, 2); NaN if unseen.
+    centres
+        (T, 3) from where each frame was taken.
+    leg_m
+        Greatest distance (T, 2) of hip and ankle.
+    shared_sigma
+        Relative sigma of all distances from the camera, an error that the whole path shares (scale, focal length).
+    ankle_m, sole_m, lowest_m
+        Heights over the floor: of the ankle of a flat foot, of a heel or toe that bears it, and of the lowest ankle.
+    """
+
+    time: Times
+    root: Vector3
+    hips: Vector3
+    ankles: Vector3
+    states: np.ndarray
+    soles: np.ndarray
+    axes: np.ndarray
+    ankle_axes: np.ndarray
+    root_sigma: Vector3
+    ankle_sigma: Vector3
+    seen: Vector3
+    seen_sigma: np.ndarray
+    centres: Vector3
+    leg_m: np.ndarray
+    shared_sigma: float
+    ankle_m: float
+    sole_m: float
+    lowest_m: float
+
+    def part(self, rows: slice) -> Evidence:
+        """Some of the frames."""
+        return replace(
+            self, **{name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        )
+
+    def larger(self, factor: float) -> Evidence:
+        """The same person larger and as much farther away, which looks the same in the image."""
+        points = {
+            name: self.centres.reshape(-1, *(1,) * (value.ndim - 2), 3) * (1 - factor) + value * factor
+            for name, value in (("root", self.root), ("hips", self.hips), ("ankles", self.ankles))
+        }
+        lengths = {name: getattr(self, name) * factor for name in ("soles", "leg_m", "ankle_m", "sole_m", "lowest_m")}
+        return replace(self, **points, **lengths)
+
+    def shifted(self, by: Vector3) -> Evidence:
+        """The same person elsewhere, by (T, 3) m."""
+        return replace(self, root=self.root + by, hips=self.hips + by[:, None], ankles=self.ankles + by[:, None])
