@@ -1,12 +1,14 @@
 """What merging does for feet and the path: beside the peers' way, and beside placing alone, against a truth.
 
-Four results of the same lifted poses, all in the world:
+Six results of the same lifted poses, all in the world:
 
 - peers: as the lifters' own demos show them. The pose turned by one constant Human3.6M camera (that of VideoPose3D's
   demo), no translation, the clip's lowest joint set to z = 0.
 - placed: the pose at the subject's bone lengths on the placed root; nothing smoothed, limited or locked.
-- smoothed: with jitter taken out and joint limits, feet not locked.
-- merged: the defaults, with standing feet held and the root corrected by them.
+- smoothed: with jitter taken out and joint limits, nothing fitted to the image, feet not locked.
+- locked: the same with standing feet held and the root corrected by them.
+- fitted: pose and root fitted to the image, the bones and the floor; feet not locked.
+- merged: the defaults, fitted and locked.
 
 Of each clip: RTE and W-MPJPE (the first two frames of every 100 aligned), MPJPE (12 limbs, root-relative, world axes),
 median root error, mean speed of the ankles while the true heel stands (the true ankle's own beside it), F1 of contacts
@@ -58,8 +60,9 @@ HEELS = (0, 2)
 TRUE_SOLES = JOINT_SETS["posemill28"].indices(tuple(JOINT_SETS["posemill21"].joints[i] for i in SOLES.ravel()))
 # w last, as scipy has it: the rotation from the camera to the world that VideoPose3D's demo applies to every video.
 DEMO_CAMERA = Rotation.from_quat([-0.1500701755285263, -0.755240797996521, 0.6223280429840088, 0.1407056450843811])
-OFF = {"lock_feet": False, "joint_limits": False, "cutoff_hz": None}
-WAYS = {"placed": OFF, "smoothed": {"lock_feet": False}, "merged": {}}
+OFF = {"fit_image": False, "lock_feet": False, "joint_limits": False, "cutoff_hz": None}
+LOCKED, FITTED = {"fit_image": False}, {"lock_feet": False}
+WAYS = {"placed": OFF, "smoothed": LOCKED | FITTED, "locked": LOCKED, "fitted": FITTED, "merged": {}}
 COLUMNS = {
     "rte_percent": ("RTE %", 6),
     "w_mpjpe_mm": ("W-MPJPE", 8),

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import ndtri
 
 from posemill.formats.artifact import read
-from posemill.geometry import rotation_between
+from posemill.geometry import rotation_between, unit
 from posemill.merging import banded
 from posemill.merging.feet import Locked, PersonInWorld, SeenFeet, lock_feet
 from posemill.merging.options import MergeOptions
@@ -107,6 +107,21 @@ def test_contacts_of_a_walk_are_found(walk):
         assert (score.f1 > 0.95).all()
     without = contact_score(walk.lock(walk.joints, seen=None)[1], walk.contact)
     assert (without.f1 > 0.85).all()
+
+
+def test_feet_that_swing_straight_at_the_camera_do_not_stand(walk):
+    frames = slice(120, 180)
+    root = walk.joints[frames, 0]
+    way = unit((root[-1] - root[0]) * [1.0, 1.0, 0.0])
+    r = np.stack([np.cross([0.0, 0, -1], -way), [0.0, 0, -1], -way])
+    at = root[-1] * [1, 1, 0] + 3 * way + [0, 0, 0.1]
+    camera = replace(walk.camera, R=r, t=-r @ at)
+    sigma = np.full((60, 17, 3), 0.02), np.full((60, 3), 0.02)
+    person = PersonInWorld(walk.time[frames], walk.joints[frames], *sigma, walk.bones, camera, None)
+    swings = ~walk.contact[frames]
+    contact = lock_feet(person, MergeOptions()).contact
+    assert contact[swings].mean() < 0.3
+    assert contact[~swings].mean() > 0.9
 
 
 def test_a_true_walk_hardly_changes(walk):

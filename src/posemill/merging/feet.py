@@ -10,7 +10,7 @@ from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma, rotation_between
-from posemill.merging.contacts import SWING, foot_states, image_speeds
+from posemill.merging.contacts import FLAT, SWING, foot_states, image_speeds
 from posemill.merging.evidence import Evidence
 from posemill.merging.legs import forward_of, reach
 from posemill.merging.options import MergeOptions
@@ -20,7 +20,7 @@ from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["Locked", "PersonInWorld", "SeenFeet", "lock_feet", "smooth_soles"]
+__all__ = ["Locked", "PersonInWorld", "SeenFeet", "flat_on_floor", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
@@ -28,6 +28,8 @@ _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("h
 _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
 _POSE_REST = 5 / 3
+# Errors of depth let a resting foot move along the line of sight this fast.
+_ALONG_M_S = 1.5
 _LEAST_SIGMA_M = 0.005
 # An error of the root's depth raises or sinks the feet by less than this.
 _NEAR_FLOOR_M = 0.25
@@ -143,21 +145,38 @@ def lock_feet(person: PersonInWorld, options: MergeOptions) -> Locked:
     return out
 
 
+def flat_on_floor(person: PersonInWorld, options: MergeOptions) -> Flags:
+    """Feet (T, 2) that stand flat on the world's floor z = 0; none where most standing feet are not near it."""
+    states = _states(person, options)
+    over = person.joints[:, ANKLES, 2] - ANKLE_HEIGHT * person.skeleton.stature_m
+    return (states == FLAT) & _on_floor(over, states)
+
+
 def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
     time, camera, seen = person.time, person.camera, person.seen
     in_camera = camera.world_to_camera(person.joints)
     ankles = in_camera[:, ANKLES]
     projected = camera.project(_with_soles(in_camera[:, : len(_SET)], seen))
     flags = np.isfinite(projected).all(-1)
-    speeds = image_speeds(time, projected, flags, "posemill21", camera, ankles[..., 2])
+    along = _clearly_along(time, ankles)
+    speeds = np.hypot(image_speeds(time, projected, flags, "posemill21", camera, ankles[..., 2]), along)
     evidence = [(speeds, options.contact_rest_m_s * _POSE_REST)]
     if seen is not None:
         depth = np.where(
             np.isfinite(ankles[..., 2]), ankles[..., 2], np.nanmedian(ankles[..., 2]) if flags.any() else 1
         )
-        speeds = image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth)
+        speeds = np.hypot(image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth), along)
         evidence.append((speeds, options.contact_rest_m_s))
     return foot_states(time, tuple(evidence), person.joints[:, ANKLES, 2], options)
+
+
+def _clearly_along(time: Times, ankles: np.ndarray) -> np.ndarray:
+    """Speed (T, 2, 1) along the line of sight of ankles (T, 2, 3), camera axes, above what errors of depth make.
+
+    Who walks straight at the camera swings feet that hardly move in the image.
+    """
+    speed = np.abs(np.gradient(np.linalg.norm(ankles, axis=-1), time, axis=0))
+    return np.maximum(np.nan_to_num(speed) - _ALONG_M_S, 0.0)[..., None]
 
 
 def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:

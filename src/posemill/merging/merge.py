@@ -11,19 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemill.arrays import PerJoint, Points3, Times, Vector3
+from posemill.anthropometry import ANKLE_HEIGHT
+from posemill.arrays import Flags, PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
-from posemill.merging.feet import PersonInWorld, SeenFeet, lock_feet
+from posemill.merging.feet import PersonInWorld, SeenFeet, flat_on_floor, lock_feet
+from posemill.merging.image_fit import Standing, fit_body, seen_rays
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
 from posemill.merging.parallax import standing_still
-from posemill.merging.soles import rigid_feet
+from posemill.merging.soles import ANKLES, SOLES, rigid_feet, soles_of
 from posemill.merging.steady import path_sigma, smooth_motion
 from posemill.placement.skeleton_scale import Skeleton
-from posemill.skeleton import normalise_pose
+from posemill.skeleton import JOINT_SETS, normalise_pose
 
 __all__ = ["Merged", "merge"]
+
+_BODY_JOINTS = len(JOINT_SETS["h36m17"])
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ def merge(
     skeleton
         The subject's bones, whose joint set is that of the poses, and metres per unit of the lifter.
     camera
-        With its place in the world, or None: then the result stays in the camera's frame, contacts are unknown, and no
-        foot is locked.
+        Without a place in the world the result stays in the camera's frame, contacts are unknown, and no foot is
+        locked; None, and nothing is fitted to the image either.
     temporal
         False: stills; nothing is smoothed or locked, and contacts are unknown.
     seen
-        The feet in the image; None: they are judged by the placed pose alone.
+        The person in the image; None: feet are judged by the placed pose alone, and nothing is fitted.
     offset
         (T, 3) m, where in the camera's frame each frame was taken from; None: all at its centre.
     shared_sigma
@@ -99,11 +103,30 @@ def merge(
         pose = bend_forwards(pose)
     sigma, root = joint_sigma * skeleton.scale, root_camera
     path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
-    if temporal and options.cutoff_hz is not None and len(time) > 1:
+    moves = temporal and len(time) > 1
+
+    def in_world(before_camera: Points3) -> PersonInWorld | None:
+        if camera is None or camera.R is None or not moves:
+            return None
+        still, feet = camera, seen
+        if offset is not None and seen is not None:
+            still, feet = standing_still(seen, camera, offset, before_camera)
+        joints = camera.camera_to_world(before_camera)
+        return PersonInWorld(time, joints, sigma, path, skeleton, still, feet, shared_sigma)
+
+    if options.fit_image and camera is not None and seen is not None:
+        begun = pose + root_camera[:, None]
+        person = in_world(begun) if options.use_floor else None
+        flat = None if person is None else flat_on_floor(person, options)
+        fitted = _fitted(begun, sigma, path, skeleton, camera, seen, offset, flat)
+        root = fitted[:, 0]
+        pose = _of_bones(fitted - root[:, None], skeleton)
+        del begun, person, fitted
+    if moves and options.cutoff_hz is not None:
         spread = np.sqrt((sigma**2).mean(-1))
         pose = _of_bones(smooth_motion(time, pose, spread, options), skeleton)
         spread = np.sqrt((path**2).mean(-1, keepdims=True))
-        root = smooth_motion(time, root_camera[:, None], spread, options)[:, 0]
+        root = smooth_motion(time, root[:, None], spread, options)[:, 0]
     joints_camera = pose + root[:, None]
     # Over an hour's clip each such array is a hundred megabytes.
     del pose
@@ -111,13 +134,11 @@ def merge(
     joints_camera[~valid] = np.nan
     joints, locked = joints_camera, None
     if camera is not None and camera.R is not None:
-        joints = camera.camera_to_world(joints_camera)
-        if temporal and len(time) > 1:
-            still, feet = camera, seen
-            if offset is not None and seen is not None:
-                still, feet = standing_still(seen, camera, offset, joints_camera)
-            del joints_camera
-            person = PersonInWorld(time, joints, sigma, path, skeleton, still, feet, shared_sigma)
+        person = in_world(joints_camera)
+        if person is None:
+            joints = camera.camera_to_world(joints_camera)
+        else:
+            del joints_camera, joints
             locked = lock_feet(person, options)
             joints, joints_camera = locked.joints, camera.world_to_camera(locked.joints)
     spread = np.hypot(sigma, root_sigma[:, None])
@@ -131,6 +152,33 @@ def merge(
     lifted = joints_relative * skeleton.scale + root_camera[:, None]
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
+
+
+def _fitted(
+    joints: Points3,
+    sigma: np.ndarray,
+    root_sigma: Vector3,
+    skeleton: Skeleton,
+    camera: Camera,
+    seen: SeenFeet,
+    offset: Vector3 | None,
+    flat: Flags | None,
+) -> Points3:
+    """Joints (T, J, 3) m before the camera, fitted to the image; ``flat`` (T, 2) says which feet are on the floor."""
+    body = slice(_BODY_JOINTS)
+    taken_from = np.zeros((len(joints), 3)) if offset is None else offset
+    standing = None
+    if flat is not None and camera.R is not None:
+        over = camera.camera_to_world(taken_from)[:, 2]
+        standing = Standing(camera.R[:, 2], over, ANKLE_HEIGHT * skeleton.stature_m, flat)
+    out = joints.copy()
+    rays = seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
+    before = joints[:, body] - taken_from[:, None]
+    fitted = fit_body(before, sigma[:, body], root_sigma, skeleton.body_lengths_m, rays, standing)
+    out[:, body] = fitted + taken_from[:, None]
+    if joints.shape[1] > _BODY_JOINTS:
+        out[:, SOLES] = out[:, ANKLES, None] + soles_of(joints)
+    return out
 
 
 def _of_bones(joints: Points3, skeleton: Skeleton) -> Points3:

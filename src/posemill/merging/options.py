@@ -22,6 +22,9 @@ class MergeOptions(BaseModel):
         description="The cutoff grows by 1 Hz for every so many sigmas per second of speed, up to cutoff_hz.",
     )
     max_gap_s: float = Field(0.5, ge=0, description="The low-pass does not reach over longer gaps of a joint.")
+    fit_image: bool = Field(
+        True, description="Pose and root are fitted to the rays of the keypoints, the bones and the floor, by sigma."
+    )
     joint_limits: bool = Field(True, description="Knees and elbows do not bend backwards.")
     contact_rest_m_s: float = Field(
         0.15, gt=0, description="Speed across the line of sight that the keypoints of a resting foot seem to have."

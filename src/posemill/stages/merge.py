@@ -112,7 +112,7 @@ def _merge_clip(
             track.arrays["root_camera"].astype(np.float64),
             track.arrays["root_sigma"].astype(np.float64),
             skeleton,
-            placed.camera if frame == "world" else None,
+            placed.camera,
             temporal=placed.temporal,
             options=options,
             seen=feet[name],
