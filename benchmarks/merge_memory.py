@@ -4,7 +4,7 @@ The first clip of a subject, forth and back until it is long enough, merged in a
 held over what it held after a short clip, its input and output included; what the arrays of input and output take by
 themselves; and how both grow with a frame, from each length to the next.
 
-    python benchmarks/merge_memory.py results/S9 [--frames 10000 50000 100000] [--json docs/records/merge_memory.json]
+    python benchmarks/merge_memory.py results/S9 [--frames 10000 50000] [--json docs/records/merge_memory.json]
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a subject's, or the one that --measure reads")
     parser.add_argument("--detector", default="mediapipe")
     parser.add_argument("--lifter", default="posemill")
-    parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 50_000, 100_000])
+    parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 50_000])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
