@@ -89,6 +89,8 @@ def test_who_goes_on_is_looked_for_where_they_went() -> None:
 
 
 def test_a_mirror_that_takes_left_for_right_confirms_the_pose() -> None:
-    agreeing, contrary = (follower(Networks(x=380, contrary=flag), "always").detect(PICTURE, 0.0) for flag in (0, 1))
+    agreeing, contrary = (
+        follower(Networks(x=380, contrary=flag), "always").detect(PICTURE, 0.0) for flag in (False, True)
+    )
     np.testing.assert_allclose(contrary[0].keypoints, agreeing[0].keypoints, atol=1e-6)
     np.testing.assert_allclose(contrary[0].sigma, agreeing[0].sigma, atol=1e-6)
