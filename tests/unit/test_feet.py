@@ -119,7 +119,7 @@ def test_feet_that_swing_straight_at_the_camera_do_not_stand(walk):
     sigma = np.full((60, 17, 3), 0.02), np.full((60, 3), 0.02)
     person = PersonInWorld(walk.time[frames], walk.joints[frames], *sigma, walk.bones, camera, None)
     swings = ~walk.contact[frames]
-    contact = lock_feet(person, MergeOptions()).contact
+    contact = lock_feet(person, MergeOptions.model_validate({})).contact
     assert contact[swings].mean() < 0.3
     assert contact[~swings].mean() > 0.9
 
