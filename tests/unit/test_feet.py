@@ -65,6 +65,7 @@ class Walk:
     def mistaken(self, rng: np.random.Generator, scale: float, lasting: np.ndarray) -> np.ndarray:
         """The true joints with errors as they are stated: of the scale, of the path (what lasts of it is given, (3,) in
         sigmas), and of each ankle."""
+        assert self.camera.R is not None
         centre, sight = self.camera.centre, self.joints[:, :1] - self.camera.centre
         sight = sight / np.linalg.norm(sight, axis=-1, keepdims=True)
         out = centre + (self.joints - centre) * (1 + scale)
