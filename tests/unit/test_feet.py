@@ -65,6 +65,7 @@ class Walk:
     def mistaken(self, rng: np.random.Generator, scale: float, lasting: np.ndarray) -> np.ndarray:
         """The true joints with errors as they are stated: of the scale, of the path (what lasts of it is given, (3,) in
         sigmas), and of each ankle."""
+        assert self.camera.R is not None
         centre, sight = self.camera.centre, self.joints[:, :1] - self.camera.centre
         sight = sight / np.linalg.norm(sight, axis=-1, keepdims=True)
         out = centre + (self.joints - centre) * (1 + scale)
@@ -119,7 +120,7 @@ def test_feet_that_swing_straight_at_the_camera_do_not_stand(walk):
     sigma = np.full((60, 17, 3), 0.02), np.full((60, 3), 0.02)
     person = PersonInWorld(walk.time[frames], walk.joints[frames], *sigma, walk.bones, camera, None)
     swings = ~walk.contact[frames]
-    contact = lock_feet(person, MergeOptions()).contact
+    contact = lock_feet(person, MergeOptions.model_validate({})).contact
     assert contact[swings].mean() < 0.3
     assert contact[~swings].mean() > 0.9
 

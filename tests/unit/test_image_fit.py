@@ -118,6 +118,7 @@ def test_unknown_frames_stay_and_unseen_joints_keep_the_lifters_word(seen):
 
 def test_rays_are_of_limb_joints_that_are_seen(seen):
     camera = next(iter(read(DEMO, "truth3d").clips.values())).camera
+    assert camera is not None
     keypoints, valid = np.full((2, 17, 2), 100.0), np.ones((2, 17), dtype=bool)
     valid[1, WRIST] = False
     rays = seen_rays(keypoints, np.full((2, 17), 2.0), valid, SET.name, camera)

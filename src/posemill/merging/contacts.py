@@ -5,7 +5,8 @@ likeliest sequence of states is found over the whole clip (a hidden Markov model
 threshold switches on noise. Evidence is per second and not per frame: the answer does not depend on the frame rate.
 
 How fast a part moves is taken across the line of sight, where a camera measures ten times better than along it: from
-the part's keypoints, and from the placed pose, which bridges a swap of the feet in the image. Of heights only the one
+the part's keypoints, and from the placed pose, which bridges a swap of the feet in the image. Along it only what is
+faster than errors of depth counts. Of heights only the one
 over the other foot counts, in which errors of the root and of the floor are not.
 
 References
@@ -23,7 +24,7 @@ from posemill.merging.options import MergeOptions
 from posemill.skeleton import joint_set
 from posemill.smoothing import low_pass
 
-__all__ = ["FLAT", "HEEL", "PARTS", "SWING", "TOE", "foot_states", "hysteresis", "image_speeds"]
+__all__ = ["FLAT", "HEEL", "PARTS", "SWING", "TOE", "clearly_along", "foot_states", "hysteresis", "image_speeds"]
 
 PARTS = ("heel", "big_toe", "ankle")
 """Parts of a foot, in the order of the last axis of speeds."""
@@ -46,6 +47,8 @@ _CORRELATION_S = 0.1
 # Over a foot that stands higher than a stair's step, by metres, it takes this much more to be believed to stand.
 _STEP_M, _HEIGHT_WEIGHT = 0.25, 40.0
 _CUTOFF_HZ, _GAP_S = 12.0, 0.2
+# Errors of depth let a resting foot move along the line of sight this fast.
+_ALONG_M_S = 1.5
 # A source's resting speed, m/s, is found in so many rounds; 1.177 is the median of Rayleigh's distribution.
 _LEAST_REST, _ROUNDS, _MEDIAN = 0.03, 3, 1.177
 
@@ -88,6 +91,15 @@ def image_speeds(
     velocity = np.gradient(points, time, axis=1)
     out[:, foot, part] = np.linalg.norm(velocity, axis=-1).T * (depth_m / camera.focal_px)[:, foot]
     return out
+
+
+def clearly_along(time: Times, ankles: np.ndarray) -> np.ndarray:
+    """Speed (T, 2, 1) along the line of sight of ankles (T, 2, 3), camera axes, above what errors of depth make.
+
+    Who walks straight at the camera swings feet that hardly move in the image.
+    """
+    speed = np.abs(np.gradient(np.linalg.norm(ankles, axis=-1), time, axis=0))
+    return np.maximum(np.nan_to_num(speed) - _ALONG_M_S, 0.0)[..., None]
 
 
 def foot_states(

@@ -10,7 +10,7 @@ from posemill.anthropometry import ANKLE_HEIGHT, BEARING_HEIGHT, LOWEST_ANKLE
 from posemill.arrays import Flags, Points2, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma, rotation_between
-from posemill.merging.contacts import FLAT, SWING, foot_states, image_speeds
+from posemill.merging.contacts import FLAT, SWING, clearly_along, foot_states, image_speeds
 from posemill.merging.evidence import Evidence
 from posemill.merging.legs import forward_of, reach
 from posemill.merging.options import MergeOptions
@@ -28,8 +28,6 @@ _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("h
 _STRETCH = 0.99
 # A resting foot of the placed pose seems to move more than its keypoints do: the lifter and the root add to it.
 _POSE_REST = 5 / 3
-# Errors of depth let a resting foot move along the line of sight this fast.
-_ALONG_M_S = 1.5
 _LEAST_SIGMA_M = 0.005
 # An error of the root's depth raises or sinks the feet by less than this.
 _NEAR_FLOOR_M = 0.25
@@ -158,7 +156,7 @@ def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
     ankles = in_camera[:, ANKLES]
     projected = camera.project(_with_soles(in_camera[:, : len(_SET)], seen))
     flags = np.isfinite(projected).all(-1)
-    along = _clearly_along(time, ankles)
+    along = clearly_along(time, ankles)
     speeds = np.hypot(image_speeds(time, projected, flags, "posemill21", camera, ankles[..., 2]), along)
     evidence = [(speeds, options.contact_rest_m_s * _POSE_REST)]
     if seen is not None:
@@ -168,15 +166,6 @@ def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
         speeds = np.hypot(image_speeds(time, seen.keypoints, seen.valid, seen.joints_of, camera, depth), along)
         evidence.append((speeds, options.contact_rest_m_s))
     return foot_states(time, tuple(evidence), person.joints[:, ANKLES, 2], options)
-
-
-def _clearly_along(time: Times, ankles: np.ndarray) -> np.ndarray:
-    """Speed (T, 2, 1) along the line of sight of ankles (T, 2, 3), camera axes, above what errors of depth make.
-
-    Who walks straight at the camera swings feet that hardly move in the image.
-    """
-    speed = np.abs(np.gradient(np.linalg.norm(ankles, axis=-1), time, axis=0))
-    return np.maximum(np.nan_to_num(speed) - _ALONG_M_S, 0.0)[..., None]
 
 
 def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
