@@ -9,7 +9,7 @@ from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.formats.motion import MotionClip
 from posemill.networks.clip_rays import DEFINITIONS, INPUT_WIDTH, JOINTS_IN
 from posemill.skeleton import JOINT_SETS, bone_lengths
-from posemill.training.posemill import FRAMES, PosemillTraining, Schedule
+from posemill.training.posemill import FRAMES, PosemillTraining, Schedule, halfway
 from posemill.training.recombined import Changes, MotionLibrary, draw_motions
 from posemill.training.seen import Sources, as_seen
 from tests.walker import walker
@@ -125,6 +125,17 @@ def test_weights_from_before_an_input_was_known_can_be_gone_on_from():
     blind = x.clone()
     blind[..., -4:] = 0
     torch.testing.assert_close(new.network(x), old.network(blind))
+
+
+def test_halfway_is_the_mean():
+    import torch
+
+    sizes = {"width": 16, "dilations": (1,)}
+    one, two = (PosemillTraining(clips(), Schedule(steps=4, batch=4, pool=8, seed=s), sizes).network for s in (0, 1))
+    mean = [(a + b) / 2 for a, b in zip(one.parameters(), two.parameters(), strict=True)]
+    halfway(one, {name: t.numpy() for name, t in two.state_dict().items()})
+    for ours, wanted in zip(one.parameters(), mean, strict=True):
+        torch.testing.assert_close(ours, wanted)
 
 
 def test_a_pool_depends_on_its_number_alone_and_lengths_grow():

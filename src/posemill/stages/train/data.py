@@ -17,7 +17,7 @@ from posemill.stages.train.running import RunOptions
 __all__ = ["MotionSplit", "TrainOptions", "check_options", "read_split", "request_options", "terms"]
 
 # Said of the weights or measured afterwards: of no consequence to the training.
-_AFTERWARDS = ("stop_at", "weights_terms", "data_terms", "windows", "start", "unseen", "measured")
+_AFTERWARDS = ("stop_at", "weights_terms", "data_terms", "windows", "start", "mean_with", "unseen", "measured")
 
 
 class TrainOptions(RunOptions, extra="forbid"):

@@ -31,6 +31,10 @@ class TrainPosemillOptions(TrainOptions, extra="forbid"):
         tuple[int, ...], Field(description="Blocks over time, by how many frames apart they look; (): single frames")
     ] = (1, 3, 9)
     after: Annotated[int, Field(ge=0, le=64, description="Blocks of single frames after those over time")] = 1
+    mean_with: Annotated[
+        Path | None,
+        Field(description="Weights that the start goes back to: the mean of them and what was learnt is written"),
+    ] = None
     windows: Annotated[int, Field(ge=1, description="Windows of each held-out subject to measure on")] = 150
 
 
@@ -49,10 +53,11 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
     options, schedule, sizes = planned(seed, values, output)
     split = read_split(motion, options)
     start = None if options.start is None else Start(options.start, "posemill")
+    earlier = None if options.mean_with is None else Start(options.mean_with, "posemill")
 
     import torch
 
-    from posemill.training.posemill import PosemillTraining
+    from posemill.training.posemill import PosemillTraining, halfway
     from posemill.training.profile import shipped
     from posemill.training.seen import DETECTORS
 
@@ -85,6 +90,8 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
     from posemill.stages.train.calibration import calibrate, measured
 
     network = training.network.cpu()
+    if earlier is not None:
+        halfway(network, earlier.tensors)
     card: dict[str, Any] = {
         **about,
         **split.card,
@@ -94,6 +101,7 @@ def run(motion: Path, output: Path, seed: int, values: dict[str, Any]) -> float:
         "schedule": asdict(schedule),
         "licences": terms(options),
         **({} if start is None else {"start": start.card}),
+        **({} if earlier is None else {"mean_with": earlier.card}),
     }
     with tempfile.TemporaryDirectory() as folder:
         # What is measured is the stored network, in half precision, in its own adapter.
