@@ -57,14 +57,14 @@ def of_motion(seen: list[Seen]) -> Iterator[Errors]:
             options=OPTIONS,
         ).skeleton
         for name, one in observed.items():
-            joints = clips[name].joints
-            assert joints is not None
+            sigma, joints = clips[name].sigma, clips[name].joints
+            assert sigma is not None and joints is not None
             path = one.path(body, OPTIONS)
             soles = smooth_soles(one.time, one.pose * body.scale, MERGE)
             found = merge(
                 one.time,
                 one.pose,
-                one.sigma,
+                sigma,
                 path.root,
                 path.sigma,
                 body,

@@ -38,7 +38,7 @@ from posemill.placement.observed import BODIES, Observed, body_set, observe
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
 from posemill.placement.shared_floors import find_floors
-from posemill.placement.skeleton_scale import stature
+from posemill.placement.skeleton_scale import over_axes, stature
 from posemill.placement.subject import measure
 from posemill.provenance import code_hash
 from posemill.skeleton import JOINT_SETS, bone_lengths, convert, joint_set
@@ -53,7 +53,7 @@ MIN_WAY_M = 1.0
 class Seen:
     """One clip: what place works on, the true roots in camera axes, and the camera with its true place.
 
-    Of motion capture also the true joints (T, 17, 3) in the world.
+    Of motion capture also the lifter's sigma (T, J, 3) and the true joints (T, 17, 3) in the world.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Seen:
     root: np.ndarray
     camera: Camera
     height_m: float
+    sigma: np.ndarray | None = None
     joints: np.ndarray | None = None
 
 
@@ -111,7 +112,7 @@ def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, sou
                 True,
                 replace(camera, R=None, t=None),
                 pose,
-                lifted.sigma_axes,
+                over_axes(lifted.sigma_axes),
                 lifted.valid,
                 body,
                 image.keypoints,
@@ -119,7 +120,7 @@ def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, sou
                 flags,
             )
             found = Seen(name, f"{clip.subject}/view{view}", name, one, truth[:, 0], camera, height_m)
-            out.append(replace(found, joints=clip.joints.astype(np.float64)))
+            out.append(replace(found, sigma=lifted.sigma_axes, joints=clip.joints.astype(np.float64)))
     return out
 
 

@@ -25,9 +25,7 @@ def person(turn_deg: float, motion: CameraMotion | None = None) -> Placed:
     joints = joints @ Rotation.from_euler("y", turn_deg, degrees=True).as_matrix().T + [0.3, 0.1, 4.0]
     flags = np.ones((2, 17), bool)
     sigma, pixels = flags * 1.0, joints[..., :2]
-    seen = Observed(
-        FRAMES / 25, True, CAMERA, joints, np.ones(joints.shape), flags, "h36m17", pixels, sigma, flags, motion=motion
-    )
+    seen = Observed(FRAMES / 25, True, CAMERA, joints, sigma, flags, "h36m17", pixels, sigma, flags, motion=motion)
     return Placed(seen, joints)
 
 

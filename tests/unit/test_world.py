@@ -182,7 +182,7 @@ def placed(camera: Camera, motion: str, *, temporal: bool = True) -> list[Placed
         temporal,
         placeless,
         pose,
-        0.01 * np.ones(joints.shape),
+        0.01 * flags,
         flags,
         "posemill21",
         keypoints,

@@ -15,7 +15,7 @@ from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_
 from posemill.placement.options import PlaceOptions
 from posemill.placement.own_root import OwnRoot, put_in_place
 from posemill.placement.ray import root_rays, turned_to_ray
-from posemill.placement.skeleton_scale import Skeleton, across_rays
+from posemill.placement.skeleton_scale import Skeleton, over_axes
 from posemill.placement.translation import Trajectory, root_trajectory
 from posemill.skeleton import convert, joint_set, normalise_pose
 
@@ -37,8 +37,8 @@ class Observed:
     time, temporal, camera
         (T,) seconds; False for stills; the camera that saw it, or the reference camera of one that moves.
     pose, sigma, valid
-        (T, J, 3) as lifted, turned to the person's ray if the lifter is ray-blind, in its unit, camera axes; (T, J, 3)
-        along them; (T, J) flags.
+        (T, J, 3) as lifted, turned to the person's ray if the lifter is ray-blind, in its unit, camera axes; (T, J) one
+        sigma for all axes; flags.
     joints_of
         Joint set of these, one of :data:`BODIES`.
     keypoints, keypoint_sigma_px, seen
@@ -53,7 +53,7 @@ class Observed:
     temporal: bool
     camera: Camera
     pose: Points3
-    sigma: Points3
+    sigma: PerJoint
     valid: Flags
     joints_of: str
     keypoints: Points2
@@ -83,7 +83,7 @@ class Observed:
         return root_trajectory(
             self.time,
             normalise_pose(self.pose[:, placed], skeleton.body_lengths_m),
-            across_rays(self.sigma[:, placed], self.camera.normalise(self.keypoints)) * skeleton.scale,
+            self.sigma[:, placed] * skeleton.scale,
             self.keypoints,
             self.keypoint_sigma_px,
             self.seen & self.valid[:, placed],
@@ -172,7 +172,7 @@ def _one(
         clip.temporal,
         image_clip.camera,
         pose,
-        lifted.arrays["sigma"].astype(np.float64),
+        over_axes(lifted.arrays["sigma"]),
         lifted.arrays["valid"],
         body,
         points,

@@ -12,7 +12,7 @@ import numpy as np
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, read
 from posemill.placement.observed import BODIES, Observed
-from posemill.placement.skeleton_scale import Skeleton, fit_skeleton, over_axes
+from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
 from posemill.placement.subject import Measured
 
 __all__ = ["from_arrays", "lifted_by", "read_skeleton", "to_arrays", "to_artifact"]
@@ -83,7 +83,7 @@ def read_skeleton(path: Path, lifted: Artifact, joints_of: str, tracks: Sequence
         raise ArtifactError(expected("skeleton of", lifted.subject, found.subject, where=path))
     skeleton = from_arrays(found)
     if found.attrs["lifted_by"] != lifted_by(lifted):
-        poses = fit_skeleton([t.pose[:, :17] for t in tracks], [over_axes(t.sigma[:, :17]) for t in tracks])
+        poses = fit_skeleton([t.pose[:, :17] for t in tracks], [t.sigma[:, :17] for t in tracks])
         ratio = float(np.median(skeleton.body_lengths_m / poses.lengths_m))
         skeleton = replace(skeleton, scale=ratio)
     if skeleton.joints_of != joints_of or (joints_of == BODIES[0] and np.isnan(skeleton.sole_m)):

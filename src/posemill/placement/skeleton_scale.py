@@ -24,11 +24,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from posemill.arrays import PerJoint, Points2, Points3
+from posemill.arrays import PerJoint, Points3
 from posemill.errors import ClipError
 from posemill.skeleton import JOINT_SETS, bone_lengths, joint_set
 
-__all__ = ["PROPORTIONS", "Skeleton", "across_rays", "fit_skeleton", "over_axes", "stature"]
+__all__ = ["PROPORTIONS", "Skeleton", "fit_skeleton", "over_axes", "stature"]
 
 _SET = JOINT_SETS["h36m17"]
 _BONES = tuple(_SET.joints[child] for _, child in _SET.bones)
@@ -138,17 +138,6 @@ def stature(lengths: np.ndarray) -> np.ndarray:
 def over_axes(sigma: np.ndarray) -> np.ndarray:
     """One standard deviation (..., J) for standard deviations along three axes (..., J, 3): their root mean square."""
     return np.sqrt(np.mean(np.asarray(sigma, dtype=np.float64) ** 2, axis=-1))
-
-
-def across_rays(sigma: np.ndarray, rays: Points2) -> PerJoint:
-    """Sigma (..., J) that, alike along all axes, errs across rays as sigma (..., J, 3) along the camera's axes does.
-
-    A keypoint says nothing along its ray, where lifters err most: there a joint may be wrong and its root right.
-    ``rays`` (..., J, 2) lie on the normalised plane. The two equations of a joint err by ``e_x - r_x e_z`` and
-    ``e_y - r_y e_z``.
-    """
-    squares, slope = np.asarray(sigma, dtype=np.float64) ** 2, (rays**2).sum(-1)
-    return np.sqrt((squares[..., 0] + squares[..., 1] + slope * squares[..., 2]) / (2 + slope))
 
 
 def fit_skeleton(

@@ -23,7 +23,7 @@ from posemill.placement.scale_words import (
     fused,
     one_word,
 )
-from posemill.placement.skeleton_scale import Skeleton, fit_skeleton, over_axes
+from posemill.placement.skeleton_scale import Skeleton, fit_skeleton
 from posemill.placement.torso_depth import TorsoDepth
 
 __all__ = ["Measured", "measure"]
@@ -71,7 +71,7 @@ def measure(
         Clip to track to what a depth network says, where one was asked.
     """
     tracks = [track for found in clips.values() for track in found.values()]
-    poses, sigmas = [t.pose[:, :17] for t in tracks], [over_axes(t.sigma[:, :17]) for t in tracks]
+    poses, sigmas = [t.pose[:, :17] for t in tracks], [t.sigma[:, :17] for t in tracks]
     sigma = {"height_sigma": options.height_scale_sigma, "prior_sigma": options.lifter_scale_sigma}
     problem = ""
     try:

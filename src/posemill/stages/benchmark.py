@@ -30,7 +30,7 @@ from posemill.metrics.benchmark import Estimate, Tally, score
 from posemill.metrics.benchmark_report import fill, report
 from posemill.placement.options import PlaceOptions
 from posemill.placement.ray import root_rays, turned_to_ray
-from posemill.placement.skeleton_scale import across_rays, fit_skeleton, over_axes, stature
+from posemill.placement.skeleton_scale import fit_skeleton, over_axes, stature
 from posemill.placement.translation import root_trajectory
 from posemill.plan import plan
 from posemill.progress import Ticker
@@ -267,7 +267,7 @@ def _place(seen: list[_Seen], card: LifterCard, height_m: float) -> dict[str, Es
             path = root_trajectory(
                 s.time,
                 normalise_pose(s.lifted.joints_relative, skeleton.lengths_m),
-                across_rays(s.lifted.sigma_axes, s.camera.normalise(s.observed.keypoints)) * skeleton.scale,
+                over_axes(s.lifted.sigma_axes) * skeleton.scale,
                 s.observed.keypoints,
                 s.observed.sigma,
                 np.isfinite(s.observed.keypoints).all(-1) & s.lifted.valid,
