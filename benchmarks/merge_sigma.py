@@ -122,7 +122,7 @@ def main() -> None:
     names = tuple(given.names.split(",")) if given.names else ()
     found, inputs = {}, {}
     for source in ("exact", "noisy") if given.motion else ():
-        seen = from_motion(given.motion, names, given.views, given.lifter, source)
+        seen = from_motion(given.motion, names, given.views, given.lifter, source, calibrated=True)
         found[f"motion capture, {source}"] = rows(of_motion(seen))
         inputs[given.motion.name] = file_sha256(given.motion)
     for merged3d, truth3d in given.subject:

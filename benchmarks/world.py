@@ -2,8 +2,9 @@
 
 Motion capture through static virtual cameras (posemill.training.static_cameras), each clip by itself, with the exact
 2D and with noisy 2D; and subjects that went through the workflow, each clip by itself and all clips of a camera
-together (--subject KEYPOINTS2D LIFTED3D TRUTH, what gather and lift wrote and the truth). The cameras keep their focal
-length and lose their place. What is known beside it: the person's height; the camera's height; both; neither.
+together (--subject KEYPOINTS2D LIFTED3D TRUTH, what gather and lift wrote, given calibrations without R and t, and the
+truth). The cameras keep their focal length and lose their place. What is known beside it: the person's height; the
+camera's height; both; neither.
 
 Per row: share of clips that got a world; angle between up and the truth's, median, worst tenth (mean), share within 3
 degrees and within its stated sigma (63 % if it is right); error of the camera's height; scale: how much too near or far
@@ -79,8 +80,13 @@ class Found:
     rte_percent: float = np.nan
 
 
-def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, source: str) -> list[Seen]:
-    """Lift motion capture before virtual cameras; the same cameras as ``posemill benchmark motion`` with seed 0."""
+def from_motion(
+    path: Path, names: tuple[str, ...], views: int, lifter: str, source: str, *, calibrated: bool = False
+) -> list[Seen]:
+    """Lift motion capture before virtual cameras; the same cameras as ``posemill benchmark motion`` with seed 0.
+
+    ``calibrated``: the lifter is told where they stand, and so where up is.
+    """
     clips = [c for c in read_motion(path, groups=("train",)) if not names or c.subject in names]
     module, told = registry.load("lifters", lifter), registry.load("detectors", source)
     options = module.Options.model_validate({})
@@ -93,13 +99,15 @@ def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, sou
             name = f"{clip.subject}/{clip.clip}/view{view}"
             key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
             camera = watch(clip.joints.astype(np.float64), np.random.default_rng([0, key]))
+            blind = replace(camera, R=None, t=None)
             truth = camera.world_to_camera(clip.joints.astype(np.float64))
             time = np.arange(len(truth)) / clip.fps
             size_px = camera.focal_px * height_m / truth[:, 0, 2]
             known = Truth(name, time, camera.project(truth), np.ones(truth.shape[:2], bool), "h36m17", size_px)
             image = told.observe(told.Options(), known)
             points, valid, score, sigma = convert(image.keypoints, "h36m17", card.joint_set_in, sigma=image.sigma)
-            lifted = made.lift(LiftInput(points, score, sigma, valid, time, camera, detector=source))
+            given = LiftInput(points, score, sigma, valid, time, camera if calibrated else blind, detector=source)
+            lifted = made.lift(given)
             body = next(b for b in BODIES if set(joint_set(b).joints) <= set(joint_set(card.joint_set_out).joints))
             lifted = lifted.only(joint_set(card.joint_set_out).indices(joint_set(body).joints))
             pose = lifted.joints_relative.astype(np.float64)
@@ -110,7 +118,7 @@ def from_motion(path: Path, names: tuple[str, ...], views: int, lifter: str, sou
             one = Observed(
                 time,
                 True,
-                replace(camera, R=None, t=None),
+                blind,
                 pose,
                 over_axes(lifted.sigma_axes),
                 lifted.valid,
@@ -129,7 +137,7 @@ def _height_m(clips: list[MotionClip]) -> float:
 
 
 def from_artifacts(keypoints2d: Path, lifted3d: Path, truth3d: Path) -> list[Seen]:
-    """Take a subject as the workflow left it; its cameras lose their place."""
+    """Take a subject as the workflow leaves it whose calibration has no places, or lifters were told where up is."""
     lifted, truth = read(lifted3d, "lifted3d"), read(truth3d, "truth3d")
     pelvis = JOINT_SETS[truth.joint_set].index("pelvis")
     out = []
@@ -138,9 +146,10 @@ def from_artifacts(keypoints2d: Path, lifted3d: Path, truth3d: Path) -> list[See
         assert true.camera is not None
         there = next(iter(true.tracks.values())).arrays["joints_camera"][:, pelvis].astype(np.float64)
         root = np.stack([np.interp(one.time, true.time, there[:, k]) for k in range(3)], -1)
-        blind = replace(one, camera=replace(one.camera, R=None, t=None))
+        if one.camera.in_world:
+            raise SystemExit(f"{keypoints2d}: {name}: expected a camera without R and t; gather and lift again without")
         place = true.camera.centre.round(4).tobytes().hex()
-        out.append(Seen(name, lifted.subject, place, blind, root, true.camera, float(truth.attrs["height_m"])))
+        out.append(Seen(name, lifted.subject, place, one, root, true.camera, float(truth.attrs["height_m"])))
     print(f"{keypoints2d}: bones of {body_set(lifted)}", file=sys.stderr)
     return out
 
