@@ -13,24 +13,21 @@ the errors and the mean sigma in mm. Feet stand where merge found a contact.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from world import OPTIONS, Seen, from_motion
+from world import OPTIONS, Seen, arguments, from_motion, write_record
 
 from posemill.formats.artifact import file_sha256, read
-from posemill.merging.feet import SeenFeet, smooth_soles
+from posemill.merging.feet import SeenPerson, smooth_soles
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.merging.soles import ANKLES
 from posemill.metrics.uncertainty import share_within
 from posemill.placement.subject import measure
-from posemill.provenance import code_hash
 
 BODY, MERGE = slice(17), MergeOptions.model_validate({})
 
@@ -71,7 +68,7 @@ def of_motion(seen: list[Seen]) -> Iterator[Errors]:
                 one.camera,
                 temporal=True,
                 options=MERGE,
-                seen=SeenFeet(one.keypoints, one.keypoint_sigma_px, one.seen, "h36m17", soles),
+                seen=SeenPerson(one.keypoints, one.keypoint_sigma_px, one.seen, "h36m17", soles),
                 shared_sigma=body.scale_sigma,
             )
             yield Errors(found.joints[:, BODY] - joints, found.sigma[:, BODY], found.contact)
@@ -111,18 +108,10 @@ def rows(clips: Iterable[Errors]) -> dict[str, dict[str, list[float]]]:
 
 def main() -> None:
     """Print the table, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--motion", type=Path)
-    parser.add_argument("--names", default="S007,S011,S026,S080,S094")
-    parser.add_argument("--views", type=int, default=6)
-    parser.add_argument("--lifter", default="posemill")
-    parser.add_argument("--subject", type=Path, nargs=2, action="append", default=[])
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    names = tuple(given.names.split(",")) if given.names else ()
+    given = arguments(__doc__, views=6, files=2)
     found, inputs = {}, {}
     for source in ("exact", "noisy") if given.motion else ():
-        seen = from_motion(given.motion, names, given.views, given.lifter, source, calibrated=True)
+        seen = from_motion(given.motion, given.names, given.views, given.lifter, source, calibrated=True)
         found[f"motion capture, {source}"] = rows(of_motion(seen))
         inputs[given.motion.name] = file_sha256(given.motion)
     for merged3d, truth3d in given.subject:
@@ -132,10 +121,7 @@ def main() -> None:
         print(f"{label}\n{'':16}{'within one sigma %':>20}{'median error mm':>24}{'mean sigma mm':>24}")
         for kind, figures in kinds.items():
             print(f"{kind:16}" + "   ".join("".join(f"{v:7.1f}" for v in values) for values in figures.values()))
-    if given.json:
-        record = {"inputs": inputs, "lifter": given.lifter, "views": given.views, "subjects": names}
-        record |= {"code": code_hash("posemill.stages.merge"), "rows": found}
-        given.json.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(given, inputs, "posemill.stages.merge", found)
 
 
 if __name__ == "__main__":

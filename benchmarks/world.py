@@ -185,7 +185,7 @@ def _subject(clips: Mapping[str, Seen], known: str, *, shared: bool) -> Iterator
         floor = floors[name]
         if isinstance(floor, Floor):
             assert s.camera.R is not None
-            one.up_deg = float(np.degrees(np.arccos(np.clip(floor.up @ s.camera.R[:, 2], -1, 1))))
+            one.up_deg = float(np.degrees(np.arccos(np.clip(floor.up @ s.camera.up, -1, 1))))
             one.up_sigma_deg = floor.up_sigma_deg
             one.camera_height_m = abs(floor.height_m - s.camera.centre[2])
         yield one
@@ -220,20 +220,34 @@ def _worst_tenth(values: np.ndarray) -> float:
     return float(np.sort(values)[-max(1, round(len(values) / 10)) :].mean())
 
 
-def main() -> None:
-    """Print the table, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(said: str | None, *, views: int, files: int) -> argparse.Namespace:
+    """What the command line says; ``names`` as a tuple. A subject is so many ``files``."""
+    parser = argparse.ArgumentParser(description=said, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--motion", type=Path)
     parser.add_argument("--names", default="S007,S011,S026,S080,S094")
-    parser.add_argument("--views", type=int, default=4)
+    parser.add_argument("--views", type=int, default=views)
     parser.add_argument("--lifter", default="posemill")
-    parser.add_argument("--subject", type=Path, nargs=3, action="append", default=[])
+    parser.add_argument("--subject", type=Path, nargs=files, action="append", default=[])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    names = tuple(given.names.split(",")) if given.names else ()
+    given.names = tuple(given.names.split(",")) if given.names else ()
+    return given
+
+
+def write_record(given: argparse.Namespace, inputs: Mapping[str, str], stage: str, rows: Mapping[str, object]) -> None:
+    """Write the rows, of what and by which code they are, if ``--json`` asks for it."""
+    if given.json:
+        record = {"inputs": inputs, "lifter": given.lifter, "views": given.views, "subjects": given.names}
+        record |= {"code": code_hash(stage), "rows": rows}
+        given.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> None:
+    """Print the table, and write the record."""
+    given = arguments(__doc__, views=4, files=3)
     data, inputs = [], {}
     for source in ("exact", "noisy") if given.motion else ():
-        seen = from_motion(given.motion, names, given.views, given.lifter, source)
+        seen = from_motion(given.motion, given.names, given.views, given.lifter, source)
         data.append((f"motion capture, {source}", seen, False))
         inputs[given.motion.name] = file_sha256(given.motion)
     for files in given.subject:
@@ -250,10 +264,7 @@ def main() -> None:
         if n == 0:
             print(" " * 52 + " ".join(f"{k.replace('_percent', '_%'):>14.14}" for k in figures))
         print(f"{label:52}" + " ".join(f"{v:14.2f}" for v in figures.values()))
-    if given.json:
-        record = {"inputs": inputs, "lifter": given.lifter, "views": given.views, "subjects": names}
-        record |= {"code": code_hash("posemill.stages.place"), "rows": rows}
-        given.json.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(given, inputs, "posemill.stages.place", rows)
 
 
 if __name__ == "__main__":

@@ -183,6 +183,11 @@ class Camera:
         return float(np.sqrt(self.K[0, 0] * self.K[1, 1]))
 
     @property
+    def up(self) -> np.ndarray:
+        """The world's up in camera axes, (3,) unit vector; NaN where the camera's place is unknown."""
+        return np.full(3, np.nan) if self.R is None else self.R[:, 2]
+
+    @property
     def centre(self) -> np.ndarray:
         """Camera centre in the world, (3,) metres."""
         r, t = self._extrinsics()

@@ -40,6 +40,11 @@ def skew(v: Vector3) -> Matrix3:
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*v.shape[:-1], 3, 3)
 
 
+def roll_and_elevation(up: Vector3) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees (...) by which up (..., 3), camera axes, is turned from the picture's up, and leans out of its plane."""
+    return np.degrees(np.arctan2(up[..., 0], -up[..., 1])), np.degrees(np.arcsin(np.clip(up[..., 2], -1, 1)))
+
+
 def axis_sigma(sigma: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Per-axis sigma (..., 3) after a rotation (3, 3) of the axes, errors taken as independent along the old ones."""
     return np.sqrt(sigma**2 @ (rotation**2).T)

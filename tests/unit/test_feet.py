@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from posemill.formats.artifact import read
 from posemill.geometry import rotation_between, unit
 from posemill.merging import banded
-from posemill.merging.feet import Locked, PersonInWorld, SeenFeet, lock_feet
+from posemill.merging.feet import Locked, PersonInWorld, SeenPerson, lock_feet
 from posemill.merging.options import MergeOptions
 from posemill.merging.soles import soles_of
 from posemill.metrics.feet import contact_score, joint_foot_sliding, pair_contacts
@@ -40,7 +40,7 @@ class Walk:
         soles = soles_of(arrays["joints_camera"][:, pick].astype(np.float64))
         keypoints = arrays["keypoints"].astype(np.float64)
         shape = keypoints.shape[:2]
-        self.seen = SeenFeet(keypoints, np.full(shape, 1.0), np.ones(shape, dtype=bool), truth.joint_set, soles)
+        self.seen = SeenPerson(keypoints, np.full(shape, 1.0), np.ones(shape, dtype=bool), truth.joint_set, soles)
         self.contact = arrays["contact"].reshape(-1, 2, 2).any(-1)
         self.flat = arrays["contact"].reshape(-1, 2, 2).all(-1)
 

@@ -175,7 +175,7 @@ class Posemill:
             np.full(lead[0], step_s),
             [definition_of(clip.detector)] * lead[0],
             np.full(lead[0], min(clip.camera.focal_sigma, _MOST_FOCAL_SIGMA)),
-            np.broadcast_to(np.full(3, np.nan) if clip.camera.R is None else clip.camera.R[:, 2], (lead[0], 3)),
+            np.broadcast_to(clip.camera.up, (lead[0], 3)),
             stride=stride,
         )
         turned, spread = predict(
@@ -237,6 +237,7 @@ def _lengths(output: LiftOutput, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
 _LEAST_M = 1e-3
 
 
+# Of an octave: a rate this little above a bound is at it.
 _NEARLY = 0.1
 
 

@@ -6,8 +6,8 @@ threshold switches on noise. Evidence is per second and not per frame: the answe
 
 How fast a part moves is taken across the line of sight, where a camera measures ten times better than along it: from
 the part's keypoints, and from the placed pose, which bridges a swap of the feet in the image. Along it only what is
-faster than errors of depth counts. Of heights only the one
-over the other foot counts, in which errors of the root and of the floor are not.
+faster than errors of depth counts. Of heights only the one over the other foot counts, in which errors of the root and
+of the floor are not.
 
 References
 ----------

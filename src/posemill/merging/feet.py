@@ -20,7 +20,7 @@ from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, joint_set
 from posemill.smoothing import bridged, low_pass
 
-__all__ = ["Locked", "PersonInWorld", "SeenFeet", "flat_on_floor", "lock_feet", "smooth_soles"]
+__all__ = ["Locked", "PersonInWorld", "SeenPerson", "flat_on_floor", "lock_feet", "smooth_soles"]
 
 _SET = JOINT_SETS["h36m17"]
 _HIPS, _KNEES = (_SET.indices((f"left_{part}", f"right_{part}")) for part in ("hip", "knee"))
@@ -34,8 +34,8 @@ _NEAR_FLOOR_M = 0.25
 
 
 @dataclass(frozen=True)
-class SeenFeet:
-    """Feet of one person in the image, and what of them is known in 3D beyond the ankles.
+class SeenPerson:
+    """One person in the image, and what is known in 3D of the feet beyond the ankles.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class PersonInWorld:
     camera
         With its place in the world.
     seen
-        The feet in the image; None: they are judged by the placed pose alone.
+        The person in the image; None: feet are judged by the placed pose alone.
     shared_sigma
         Relative; what ``root_sigma`` leaves out because it is one error of the whole path.
     """
@@ -86,7 +86,7 @@ class PersonInWorld:
     root_sigma: Vector3
     skeleton: Skeleton
     camera: Camera
-    seen: SeenFeet | None
+    seen: SeenPerson | None
     shared_sigma: float = 0.0
 
 
@@ -168,7 +168,7 @@ def _states(person: PersonInWorld, options: MergeOptions) -> np.ndarray:
     return foot_states(time, tuple(evidence), person.joints[:, ANKLES, 2], options)
 
 
-def _with_soles(joints: Points3, seen: SeenFeet | None) -> Points3:
+def _with_soles(joints: Points3, seen: SeenPerson | None) -> Points3:
     """posemill21 from h36m17 (T, 17, 3) in camera axes, with the soles that are known."""
     out = np.full((len(joints), len(joint_set("posemill21")), 3), np.nan)
     out[:, : len(_SET)] = joints
@@ -260,7 +260,7 @@ def _with_ankles(
 
 
 def _seen_of(
-    world: Points3, camera: Camera, seen: SeenFeet | None, run: np.ndarray
+    world: Points3, camera: Camera, seen: SeenPerson | None, run: np.ndarray
 ) -> tuple[np.ndarray, Vector3, np.ndarray]:
     """Soles in the world's axes, points on the ankles' rays at the ankles' depths, and the sigma across them in m."""
     assert camera.R is not None

@@ -15,7 +15,7 @@ from posemill.anthropometry import ANKLE_HEIGHT
 from posemill.arrays import Flags, PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
-from posemill.merging.feet import PersonInWorld, SeenFeet, flat_on_floor, lock_feet
+from posemill.merging.feet import PersonInWorld, SeenPerson, flat_on_floor, lock_feet
 from posemill.merging.image_fit import Standing, fit_body, seen_rays
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
@@ -70,7 +70,7 @@ def merge(
     *,
     temporal: bool,
     options: MergeOptions,
-    seen: SeenFeet | None = None,
+    seen: SeenPerson | None = None,
     offset: Vector3 | None = None,
     shared_sigma: float = 0.0,
 ) -> Merged:
@@ -160,7 +160,7 @@ def _fitted(
     root_sigma: Vector3,
     skeleton: Skeleton,
     camera: Camera,
-    seen: SeenFeet,
+    seen: SeenPerson,
     offset: Vector3 | None,
     flat: Flags | None,
 ) -> Points3:
@@ -170,7 +170,7 @@ def _fitted(
     standing = None
     if flat is not None and camera.R is not None:
         over = camera.camera_to_world(taken_from)[:, 2]
-        standing = Standing(camera.R[:, 2], over, ANKLE_HEIGHT * skeleton.stature_m, flat)
+        standing = Standing(camera.up, over, ANKLE_HEIGHT * skeleton.stature_m, flat)
     out = joints.copy()
     rays = seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
     before = joints[:, body] - taken_from[:, None]

@@ -12,14 +12,16 @@ import numpy as np
 
 from posemill.arrays import Points3, Vector3
 from posemill.camera import Camera
-from posemill.merging.feet import SeenFeet
+from posemill.merging.feet import SeenPerson
 from posemill.merging.soles import ANKLES
 from posemill.skeleton import joint_set
 
 __all__ = ["standing_still"]
 
 
-def standing_still(seen: SeenFeet, camera: Camera, offset: Vector3, joints_camera: Points3) -> tuple[Camera, SeenFeet]:
+def standing_still(
+    seen: SeenPerson, camera: Camera, offset: Vector3, joints_camera: Points3
+) -> tuple[Camera, SeenPerson]:
     """Return a camera that stands still, and the feet as it sees them.
 
     Parameters

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemill.arrays import Flags, Points2
+from posemill.geometry import roll_and_elevation
 from posemill.skeleton import JOINT_SETS
 
 __all__ = ["DEFINITIONS", "INPUT_WIDTH", "JOINTS_IN", "ClipInputs", "clip_inputs", "definition_of", "mirrored"]
@@ -41,7 +42,7 @@ _RADIUS, _HALF_CONFIDENCE = 0.3, 0.01
 _UNKNOWN_CONFIDENCE = 0.5
 _SPEED_UNIT, _FASTEST = 0.3, 2.0
 # A camera that looks down or up further, or rolls further, is not one that a training was told up of.
-_STEEPEST, _MOST_ROLL = np.sin(np.radians(60.0)), np.radians(45.0)
+_STEEPEST_DEG, _MOST_ROLL_DEG = 60.0, 45.0
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ def _upward(up: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Up (N, 3) in the turned frames (N, T, 3, 3), and whether it is known, (N, T, 4); zeros where it is not."""
     turned = np.einsum("ntij,nj->nti", rotation, np.asarray(up, np.float32))
     with np.errstate(invalid="ignore"):
-        roll = np.arctan2(turned[..., 0], -turned[..., 1])
-        known = (np.abs(turned[..., 2]) < _STEEPEST) & (np.abs(roll) < _MOST_ROLL)
+        roll, elevation = np.abs(roll_and_elevation(turned))
+        known = (elevation < _STEEPEST_DEG) & (roll < _MOST_ROLL_DEG)
     return np.where(known[..., None], np.concatenate([turned, np.ones_like(turned[..., :1])], -1), np.float32(0))
 
 

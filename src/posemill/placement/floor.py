@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemill.geometry import unit
+from posemill.geometry import roll_and_elevation, unit
 from posemill.placement.standing import Evidence
 
 __all__ = ["Floor", "fit_floor", "height_above"]
@@ -131,8 +131,7 @@ def _spots_of(evidence: Sequence[Evidence]) -> tuple[np.ndarray, np.ndarray]:
 
 def _not_a_camera(up: np.ndarray) -> str:
     """Say why people's ``up`` cannot be that of a camera in use, or ""; who lies before a camera is no plumb line."""
-    elevation = np.degrees(np.arcsin(np.clip(abs(up[2]), 0, 1)))
-    roll = np.degrees(np.abs(np.arctan2(up[0], -up[1])))
+    roll, elevation = np.abs(roll_and_elevation(up))
     if elevation > _MAX_ELEVATION_DEG or roll > _MAX_ROLL_DEG:
         return f"bodies point {roll:.0f} deg from the picture's up and {elevation:.0f} deg out of its plane: lying?"
     return ""

@@ -115,7 +115,7 @@ def from_calibration(people: People) -> list[Scale]:
     words = []
     for camera, placed in before.values():
         assert camera.R is not None
-        found = height_above(evidence_of(placed, people.skeleton.stature_m), camera.R[:, 2])
+        found = height_above(evidence_of(placed, people.skeleton.stature_m), camera.up)
         if found is not None and found[0] > 0:
             words.append(Scale("calibration", float(camera.centre[2]) / found[0], found[1] / found[0]))
     return words

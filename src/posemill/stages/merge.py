@@ -9,7 +9,7 @@ import numpy as np
 
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, only_joints, read, write
-from posemill.merging.feet import SeenFeet, smooth_soles
+from posemill.merging.feet import SeenPerson, smooth_soles
 from posemill.merging.merge import merge
 from posemill.merging.options import MergeOptions
 from posemill.placement.ray import root_rays, turned_to_ray
@@ -58,8 +58,8 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
         if clip.status == "failed":
             result.clips[name] = clip
             continue
-        feet = _feet(body.clips[name], seen.clips[name], seen.joint_set, skeleton.scale, options)
-        merged = _merge_clip(body.clips[name], clip, feet, skeleton, options)
+        people = _in_image(body.clips[name], seen.clips[name], seen.joint_set, skeleton.scale, options)
+        merged = _merge_clip(body.clips[name], clip, people, skeleton, options)
         # Who was seen and what was done to their keypoints, for the summary.
         merged.attrs |= {key: seen.clips[name].attrs[key] for key in _OF_GATHER if key in seen.clips[name].attrs}
         result.clips[name] = merged
@@ -83,21 +83,21 @@ def _before_camera(of: Artifact, images: Artifact, name: str) -> Clip:
     return replace(lifted, tracks=tracks)
 
 
-def _feet(lifted: Clip, seen: Clip, seen_joints: str, scale: float, options: MergeOptions) -> dict[str, SeenFeet]:
-    """Per track, the feet in the image, and the soles where the lifter knows them."""
-    feet = {}
+def _in_image(lifted: Clip, seen: Clip, seen_joints: str, scale: float, options: MergeOptions) -> dict[str, SeenPerson]:
+    """Per track, the person in the image, and the soles where the lifter knows them."""
+    people = {}
     for name, track in lifted.tracks.items():
         joints = track.arrays["joints_relative"].astype(np.float64) * scale
         soles = smooth_soles(lifted.time, joints, options if lifted.temporal else None)
         image = seen.tracks[name].arrays
-        feet[name] = SeenFeet(image["keypoints"], image["sigma"], image["valid"], seen_joints, soles)
-    return feet
+        people[name] = SeenPerson(image["keypoints"], image["sigma"], image["valid"], seen_joints, soles)
+    return people
 
 
 def _merge_clip(
     lifted: Clip,
     placed: Clip,
-    feet: dict[str, SeenFeet],
+    people: dict[str, SeenPerson],
     skeleton: Skeleton,
     options: MergeOptions,
 ) -> Clip:
@@ -115,7 +115,7 @@ def _merge_clip(
             placed.camera,
             temporal=placed.temporal,
             options=options,
-            seen=feet[name],
+            seen=people[name],
             offset=placed.motion.offset if placed.motion is not None and placed.motion.travels else None,
             shared_sigma=float(np.hypot(skeleton.scale_sigma, placed.camera.focal_sigma if placed.camera else 0.0)),
         )
