@@ -50,8 +50,10 @@ class Walk:
         path = np.tile(PATH_SIGMA, (len(joints), 1))
         seen = options.pop("seen", self.seen)
         time = self.time[: len(joints)]
-        person = PersonInWorld(time, joints, sigma, path, self.bones, self.camera, seen, shared_sigma)
-        return lock_feet(person, MergeOptions(**options))
+        person = PersonInWorld(time, joints, sigma, path, self.bones, self.camera, seen)
+        centre, factor = self.camera.centre, 1 + shared_sigma
+        farther, bones = centre + (joints - centre) * factor, self.bones.scaled(factor, 0.0, "height_m")
+        return lock_feet(person, MergeOptions(**options), replace(person, joints=farther, skeleton=bones))
 
     def lock(self, joints: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
         found = self.locked(joints, **options)

@@ -10,13 +10,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from posemill.formats.artifact import read
-from posemill.merging.image_fit import Rays, Standing, fit_body, seen_rays
+from posemill.merging.image_fit import Fit, Rays, Standing, fit_body, seen_rays
 from posemill.skeleton import JOINT_SETS, LIMBS, bone_lengths
 
 DEMO = Path(__file__).parents[2] / "resources/demo/S9/truth.h5"
 SET = JOINT_SETS["h36m17"]
 LIMB, WRIST = SET.indices(LIMBS), SET.index("left_wrist")
 ANKLES = SET.indices(("left_ankle", "right_ankle"))
+SIGMA = (0.02, 0.02, 0.05)
 
 
 class Seen:
@@ -38,10 +39,13 @@ class Seen:
         ankle_m = float(np.median(camera.camera_to_world(self.joints)[:, ANKLES, 2][flat]))
         self.standing = Standing(camera.R[:, 2], np.full(len(flat), camera.centre[2]), ankle_m, flat)
 
-    def fit(self, joints: np.ndarray, rays: Rays | None = None, standing: Standing | None = None) -> np.ndarray:
-        sigma = np.broadcast_to([0.02, 0.02, 0.05], joints.shape)
+    def fitted(self, joints: np.ndarray, rays: Rays | None = None, standing: Standing | None = None) -> Fit:
+        sigma = np.broadcast_to(SIGMA, joints.shape)
         root_sigma = np.broadcast_to([0.01, 0.01, 0.08], (len(joints), 3))
         return fit_body(joints, sigma, root_sigma, self.lengths, rays or self.rays, standing)
+
+    def fit(self, joints: np.ndarray, rays: Rays | None = None, standing: Standing | None = None) -> np.ndarray:
+        return self.fitted(joints, rays, standing).joints
 
     def leaning(self, degrees: float) -> np.ndarray:
         """The true poses turned about the pelvis, towards the camera or away from it."""
@@ -126,3 +130,29 @@ def test_rays_are_of_limb_joints_that_are_seen(seen):
     assert sorted(np.flatnonzero(known[0])) == sorted(LIMB)
     assert known[1].sum() == len(LIMB) - 1 and np.isnan(rays.sigma[1, WRIST])
     assert rays.sigma[0, WRIST] == pytest.approx(2 / camera.focal_px)
+
+
+def test_what_the_fit_leaves_open_is_as_large_as_its_errors(seen):
+    rng = np.random.default_rng(1)
+    # Joints of one pose err together by design: what is drawn alone is 1.7 times what is stated.
+    errors = rng.normal(0, 1.7 * np.array(SIGMA), seen.joints.shape) * (np.arange(17) > 0)[:, None]
+    root = rng.normal(0, (0.01, 0.01, 0.08), (len(errors), 1, 3))
+    fit = seen.fitted(seen.joints + errors + root, standing=seen.standing)
+    sigma = np.sqrt(np.einsum("taa->ta", fit.root_covariance))
+    stands = seen.standing.flat.any(-1)
+    assert np.median(sigma[stands, 2]) < 0.9 * np.median(sigma[~stands, 2])
+    within = (np.abs(fit.joints[:, 0] - seen.joints[:, 0]) < sigma).mean(0)
+    assert (np.abs(within - 0.68) < 0.2).all(), within
+    relative = (fit.joints - fit.joints[:, :1]) - (seen.joints - seen.joints[:, :1])
+    within = (np.abs(relative) < fit.sigma)[:, LIMB].mean((0, 1))
+    assert (within > 0.5).all(), within
+    assert (fit.sigma <= np.array(SIGMA) + 1e-12).all()
+    assert (fit.sigma[:, LIMB, :2] < 0.7 * SIGMA[0]).all()
+
+
+def test_what_is_not_fitted_is_as_uncertain_as_before(seen):
+    joints = seen.joints.copy()
+    joints[3, WRIST] = np.nan
+    fit = seen.fitted(joints)
+    assert np.isnan(fit.root_covariance[3]).all() and np.isfinite(np.delete(fit.root_covariance, 3, 0)).all()
+    np.testing.assert_array_equal(fit.sigma[3], np.broadcast_to(SIGMA, (17, 3)))

@@ -28,15 +28,11 @@ class Evidence:
     axes, ankle_axes
         (T, 3, 3) and (T, 2, 3, 3) columns: two directions across the line of sight of the root (the ankle), and it.
     root_sigma, ankle_sigma
-        (T, 3) and (T, 2, 3) along those axes; the ankles' relative to the root. ``shared_sigma`` is not in it.
+        (T, 3) and (T, 2, 3) along those axes; the ankles' relative to the root.
     seen, seen_sigma
         (T, 2, 3) points on the rays through the ankles' keypoints, at the ankles' depths, and (T, 2); NaN if unseen.
-    centres
-        (T, 3) from where each frame was taken.
     leg_m
         Greatest distance (T, 2) of hip and ankle.
-    shared_sigma
-        Relative sigma of all distances from the camera, an error that the whole path shares (scale, focal length).
     ankle_m, sole_m, lowest_m
         Heights over the floor: of the ankle of a flat foot, of a heel or toe that bears it, and of the lowest ankle.
     """
@@ -53,9 +49,7 @@ class Evidence:
     ankle_sigma: Vector3
     seen: Vector3
     seen_sigma: np.ndarray
-    centres: Vector3
     leg_m: np.ndarray
-    shared_sigma: float
     ankle_m: float
     sole_m: float
     lowest_m: float
@@ -65,15 +59,6 @@ class Evidence:
         return replace(
             self, **{name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         )
-
-    def larger(self, factor: float) -> Evidence:
-        """The same person larger and as much farther away, which looks the same in the image."""
-        points = {
-            name: self.centres.reshape(-1, *(1,) * (value.ndim - 2), 3) * (1 - factor) + value * factor
-            for name, value in (("root", self.root), ("hips", self.hips), ("ankles", self.ankles))
-        }
-        lengths = {name: getattr(self, name) * factor for name in ("soles", "leg_m", "ankle_m", "sole_m", "lowest_m")}
-        return replace(self, **points, **lengths)
 
     def shifted(self, by: Vector3) -> Evidence:
         """The same person elsewhere, by (T, 3) m."""

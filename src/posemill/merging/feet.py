@@ -76,8 +76,6 @@ class PersonInWorld:
         With its place in the world.
     seen
         The person in the image; None: feet are judged by the placed pose alone.
-    shared_sigma
-        Relative; what ``root_sigma`` leaves out because it is one error of the whole path.
     """
 
     time: Times
@@ -87,7 +85,6 @@ class PersonInWorld:
     skeleton: Skeleton
     camera: Camera
     seen: SeenPerson | None
-    shared_sigma: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,11 @@ def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> 
     return smooth.transpose(1, 0, 2).reshape(out.shape)
 
 
-def lock_feet(person: PersonInWorld, options: MergeOptions) -> Locked:
-    """Find the contacts of one person, and hold the feet that stand."""
+def lock_feet(person: PersonInWorld, options: MergeOptions, larger: PersonInWorld | None = None) -> Locked:
+    """Find the contacts of one person, and hold the feet that stand.
+
+    ``larger``: the same person if what ``root_sigma`` leaves out, as one error of the whole path, were one sigma.
+    """
     joints = person.joints
     states = _states(person, options)
     known = np.isfinite(joints[:, [0, *_HIPS, *_KNEES, *ANKLES]]).all((-1, -2))
@@ -139,7 +139,7 @@ def lock_feet(person: PersonInWorld, options: MergeOptions) -> Locked:
     if not options.lock_feet or not out.contact.any():
         return out
     for run in _runs(person.time, known, options.max_gap_s):
-        out.joints[run], out.sigma[run] = _locked(person, states, run, options)
+        out.joints[run], out.sigma[run] = _locked(person, larger, states, run, options)
     return out
 
 
@@ -186,20 +186,40 @@ def _runs(time: Times, known: np.ndarray, max_gap_s: float) -> list[np.ndarray]:
 
 
 def _locked(
-    person: PersonInWorld, states: np.ndarray, run: np.ndarray, options: MergeOptions
+    person: PersonInWorld, larger: PersonInWorld | None, states: np.ndarray, run: np.ndarray, options: MergeOptions
 ) -> tuple[Points3, np.ndarray]:
     """Joints of the frames ``run``, corrected, and their sigma."""
-    camera, seen, world = person.camera, person.seen, person.joints[run]
+    camera, world, height = person.camera, person.joints[run], person.skeleton.stature_m
     assert camera.R is not None
+    evidence = _evidence(person, states, run)
+    floor = options.use_floor and _on_floor(evidence.ankles[..., 2] - evidence.ankle_m, evidence.states)
+    wrong = larger and _evidence(larger, states, run)
+    found = plant(evidence, wrong, root=options.correct_root, floor=floor)
+    out = world + found.root[:, None]
+    target = out[:, ANKLES] + found.ankles
+    if floor:
+        target[..., 2] = np.maximum(target[..., 2], evidence.lowest_m)
+    way = target - out[:, _HIPS]
+    far = np.linalg.norm(way, axis=-1)
+    target = out[:, _HIPS] + way * np.minimum(1.0, evidence.leg_m / np.maximum(far, 1e-9))[..., None]
+    forward = np.broadcast_to(forward_of(out, "hip")[:, None], target.shape)
+    out[:, _KNEES], out[:, ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, ANKLES], target, forward)
+    if world.shape[1] > len(_SET):
+        bearing = BEARING_HEIGHT * height if floor else None
+        out[:, SOLES] = _with_ankles(person.time[run], out[:, ANKLES], soles_of(world), states[run], bearing)
+    return out, _sigma(axis_sigma(person.joint_sigma[run], camera.R.T), found)
+
+
+def _evidence(person: PersonInWorld, states: np.ndarray, run: np.ndarray) -> Evidence:
+    """What is known of the frames ``run``."""
+    camera, seen, world, height = person.camera, person.seen, person.joints[run], person.skeleton.stature_m
     hips, knees, ankles = world[:, _HIPS], world[:, _KNEES], world[:, ANKLES]
-    height = person.skeleton.stature_m
     bones = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
-    leg = np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1))
     soles, rays, ray_sigma = _seen_of(world, camera, seen, run)
     centres = np.broadcast_to(camera.centre, world[:, 0].shape)
     if seen is not None and seen.centres is not None:
         centres = seen.centres[run]
-    evidence = Evidence(
+    return Evidence(
         person.time[run],
         world[:, 0],
         hips,
@@ -212,28 +232,11 @@ def _locked(
         np.maximum(person.joint_sigma[run][:, ANKLES], _LEAST_SIGMA_M),
         rays,
         ray_sigma,
-        centres,
-        leg,
-        person.shared_sigma,
+        np.maximum(_STRETCH * bones, np.linalg.norm(ankles - hips, axis=-1)),
         ANKLE_HEIGHT * height,
         BEARING_HEIGHT * height,
         LOWEST_ANKLE * height,
     )
-    floor = options.use_floor and _on_floor(ankles[..., 2] - ANKLE_HEIGHT * height, states[run])
-    found = plant(evidence, root=options.correct_root, floor=floor)
-    out = world + found.root[:, None]
-    target = out[:, ANKLES] + found.ankles
-    if floor:
-        target[..., 2] = np.maximum(target[..., 2], LOWEST_ANKLE * height)
-    way = target - out[:, _HIPS]
-    far = np.linalg.norm(way, axis=-1)
-    target = out[:, _HIPS] + way * np.minimum(1.0, leg / np.maximum(far, 1e-9))[..., None]
-    forward = np.broadcast_to(forward_of(out, "hip")[:, None], target.shape)
-    out[:, _KNEES], out[:, ANKLES] = reach(out[:, _HIPS], out[:, _KNEES], out[:, ANKLES], target, forward)
-    if world.shape[1] > len(_SET):
-        bearing = BEARING_HEIGHT * height if floor else None
-        out[:, SOLES] = _with_ankles(person.time[run], out[:, ANKLES], soles_of(world), states[run], bearing)
-    return out, _sigma(axis_sigma(person.joint_sigma[run], camera.R.T), found)
 
 
 def _sigma(relative: np.ndarray, found: Planted) -> np.ndarray:

@@ -25,7 +25,7 @@ from posemill.camera import Camera
 from posemill.geometry import unit
 from posemill.skeleton import JOINT_SETS, LIMBS, convert
 
-__all__ = ["Rays", "Standing", "fit_body", "seen_rays"]
+__all__ = ["Fit", "Rays", "Standing", "fit_body", "seen_rays"]
 
 _SET = JOINT_SETS["h36m17"]
 _JOINTS = len(_SET)
@@ -36,7 +36,7 @@ _CHUNK, _ROUNDS = 512, 5
 # A lifter's joints err together, leaning as a whole: a dozen of them say no more than four that err alone.
 _TOGETHER = 1.7
 # A bone's length over its usual one; a joint's from its ray, m, however surely it is seen; a flat foot's ankle, m.
-_BONE, _RAY_M, _FLOOR_M = 0.015, 0.002, 0.012
+_BONE, _RAY_M, _FLOOR_M = 0.015, 0.002, 0.01
 # From so many sigmas off its ray, or m over the floor, on, a joint is likelier another's, and a foot on a step.
 _OUTLIER, _STEP_M = 3.0, 0.06
 _LEAST_SIGMA_M, _NEAREST_M = 0.004, 0.3
@@ -48,6 +48,25 @@ class Rays:
 
     points: Points2
     sigma: PerJoint
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Bodies that were fitted, and what the fit leaves open; camera axes, m.
+
+    Attributes
+    ----------
+    joints
+        (T, 17, 3) before the camera; bones are near their lengths. Frames with unknown joints are as they were.
+    root_covariance
+        (T, 3, 3) of the root; NaN where nothing was fitted.
+    sigma
+        (T, 17, 3) of the joints relative to the root, never more than was said before.
+    """
+
+    joints: Points3
+    root_covariance: np.ndarray
+    sigma: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,7 @@ def fit_body(
     lengths_m: np.ndarray,
     rays: Rays,
     standing: Standing | None = None,
-) -> Points3:
+) -> Fit:
     """Fit each frame.
 
     Parameters
@@ -97,12 +116,8 @@ def fit_body(
         (T, 17, 3) m of the joints relative to the root, and (T, 3) m of the root.
     lengths_m
         (16,) the person's bones.
-
-    Returns
-    -------
-    (T, 17, 3) m; bones are near their lengths. Frames with unknown joints stay as they are.
     """
-    out = joints.copy()
+    out = Fit(joints.copy(), np.full((len(joints), 3, 3), np.nan), sigma.copy())
     frames = np.flatnonzero(np.isfinite(joints).all((-1, -2)) & np.isfinite(sigma).all((-1, -2)))
     frames = frames[np.isfinite(root_sigma[frames]).all(-1)]
     for start in range(0, len(frames), _CHUNK):
@@ -110,7 +125,7 @@ def fit_body(
         begun = _Normal.of_prior(joints[k], sigma[k], root_sigma[k])
         here = Rays(rays.points[k], rays.sigma[k])
         feet = standing and Standing(standing.up, standing.camera_m[k], standing.ankle_m, standing.flat[k])
-        x = joints[k]
+        x, rows = joints[k], begun
         for _ in range(_ROUNDS):
             rows = begun.copy()
             _on_rays(rows, x, here)
@@ -118,7 +133,10 @@ def fit_body(
             if feet is not None:
                 _on_floor(rows, x, feet)
             x = rows.solve()
-        out[k] = x
+        out.joints[k] = x
+        out.root_covariance[k], relative = rows.left_open()
+        # That joints err together is in the weights of all, and no doubt of each.
+        out.sigma[k] = np.minimum(relative, sigma[k])
     return out
 
 
@@ -157,9 +175,19 @@ class _Normal:
 
     def solve(self) -> Points3:
         """Least squares, (T, J, 3)."""
+        return np.linalg.solve(self._square, self.right.reshape(len(self.right), -1, 1)).reshape(self.right.shape)
+
+    def left_open(self) -> tuple[np.ndarray, np.ndarray]:
+        """Covariance (T, 3, 3) of the root, and sigma (T, J, 3) of the joints relative to it."""
+        inverse = np.linalg.inv(self._square).reshape(-1, _JOINTS, 3, _JOINTS, 3)
+        own = np.einsum("tjaja->tja", inverse)
+        variance = own + own[:, :1] - 2 * np.einsum("tjaa->tja", inverse[:, :, :, 0])
+        return inverse[:, 0, :, 0], np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def _square(self) -> np.ndarray:
         size = _JOINTS * 3
-        matrix = self.matrix.transpose(0, 1, 3, 2, 4).reshape(-1, size, size)
-        return np.linalg.solve(matrix, self.right.reshape(-1, size, 1)).reshape(self.right.shape)
+        return self.matrix.transpose(0, 1, 3, 2, 4).reshape(-1, size, size)
 
 
 def _on_rays(rows: _Normal, x: Points3, rays: Rays) -> None:

@@ -11,23 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemill.anthropometry import ANKLE_HEIGHT
-from posemill.arrays import Flags, PerJoint, Points3, Times, Vector3
+from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
-from posemill.merging.feet import PersonInWorld, SeenPerson, flat_on_floor, lock_feet
-from posemill.merging.image_fit import Standing, fit_body, seen_rays
+from posemill.merging.feet import SeenPerson, lock_feet
+from posemill.merging.in_view import Body, InView, of_bones
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
-from posemill.merging.parallax import standing_still
-from posemill.merging.soles import ANKLES, SOLES, rigid_feet, soles_of
-from posemill.merging.steady import path_sigma, smooth_motion
+from posemill.merging.steady import path_sigma
 from posemill.placement.skeleton_scale import Skeleton
-from posemill.skeleton import JOINT_SETS, normalise_pose
 
 __all__ = ["Merged", "merge"]
-
-_BODY_JOINTS = len(JOINT_SETS["h36m17"])
 
 
 @dataclass(frozen=True)
@@ -98,89 +92,31 @@ def merge(
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
-    pose = _of_bones(joints_relative, skeleton)
+    pose = of_bones(joints_relative, skeleton)
     if options.joint_limits:
         pose = bend_forwards(pose)
-    sigma, root = joint_sigma * skeleton.scale, root_camera
     path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
-    moves = temporal and len(time) > 1
-
-    def in_world(before_camera: Points3) -> PersonInWorld | None:
-        if camera is None or camera.R is None or not moves:
-            return None
-        still, feet = camera, seen
-        if offset is not None and seen is not None:
-            still, feet = standing_still(seen, camera, offset, before_camera)
-        joints = camera.camera_to_world(before_camera)
-        return PersonInWorld(time, joints, sigma, path, skeleton, still, feet, shared_sigma)
-
-    if options.fit_image and camera is not None and seen is not None:
-        begun = pose + root_camera[:, None]
-        person = in_world(begun) if options.use_floor else None
-        flat = None if person is None else flat_on_floor(person, options)
-        fitted = _fitted(begun, sigma, path, skeleton, camera, seen, offset, flat)
-        root = fitted[:, 0]
-        pose = _of_bones(fitted - root[:, None], skeleton)
-        del begun, person, fitted
-    if moves and options.cutoff_hz is not None:
-        spread = np.sqrt((sigma**2).mean(-1))
-        pose = _of_bones(smooth_motion(time, pose, spread, options), skeleton)
-        spread = np.sqrt((path**2).mean(-1, keepdims=True))
-        root = smooth_motion(time, root[:, None], spread, options)[:, 0]
-    joints_camera = pose + root[:, None]
-    # Over an hour's clip each such array is a hundred megabytes.
-    del pose
-    valid = np.isfinite(joints_camera).all(-1) & np.isfinite(sigma).all(-1) & np.isfinite(root_sigma).all(-1)[:, None]
-    joints_camera[~valid] = np.nan
-    joints, locked = joints_camera, None
+    begun = Body(pose + root_camera[:, None], joint_sigma * skeleton.scale, path)
+    view = InView(time, temporal and len(time) > 1, camera, seen, offset, options)
+    flat = view.flat_feet(begun, skeleton)
+    body = view.drawn(begun, skeleton, flat)
+    valid = np.isfinite(body.joints).all(-1) & np.isfinite(body.sigma).all(-1) & np.isfinite(body.path).all(-1)[:, None]
+    body.joints[~valid] = np.nan
+    joints = joints_camera = body.joints
+    spread, contact = np.hypot(body.sigma, root_sigma[:, None]), np.zeros((len(time), 2), dtype=bool)
     if camera is not None and camera.R is not None:
-        person = in_world(joints_camera)
-        if person is None:
-            joints = camera.camera_to_world(joints_camera)
-        else:
-            del joints_camera, joints
-            locked = lock_feet(person, options)
-            joints, joints_camera = locked.joints, camera.world_to_camera(locked.joints)
-    spread = np.hypot(sigma, root_sigma[:, None])
-    if camera is not None and camera.R is not None:
-        spread = axis_sigma(spread, camera.R.T)
-    contact = np.zeros((len(time), 2), dtype=bool)
-    if locked is not None:
-        spread, contact = np.where(np.isfinite(locked.sigma), locked.sigma, spread), locked.contact
+        joints, spread = camera.camera_to_world(joints_camera), axis_sigma(spread, camera.R.T)
+    person = view.in_world(body, skeleton)
+    if person is not None and camera is not None:
+        # What the whole path shares may be wrong, and fit, smoothing and feet answer to it: most of it is given back.
+        factor = 1 + shared_sigma
+        size = skeleton.scaled(factor, skeleton.scale_sigma, skeleton.scale_source)
+        larger = view.in_world(view.drawn(begun.larger(factor, offset), size, flat), size)
+        locked = lock_feet(person, options, larger if shared_sigma > 0 else None)
+        joints, joints_camera, contact = locked.joints, camera.world_to_camera(locked.joints), locked.contact
+        spread = np.where(np.isfinite(locked.sigma), locked.sigma, spread)
     spread[~valid] = np.nan
     root = np.where(valid.any(-1)[:, None], joints[:, 0], np.nan)
     lifted = joints_relative * skeleton.scale + root_camera[:, None]
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
-
-
-def _fitted(
-    joints: Points3,
-    sigma: np.ndarray,
-    root_sigma: Vector3,
-    skeleton: Skeleton,
-    camera: Camera,
-    seen: SeenPerson,
-    offset: Vector3 | None,
-    flat: Flags | None,
-) -> Points3:
-    """Joints (T, J, 3) m before the camera, fitted to the image; ``flat`` (T, 2) says which feet are on the floor."""
-    body = slice(_BODY_JOINTS)
-    taken_from = np.zeros((len(joints), 3)) if offset is None else offset
-    standing = None
-    if flat is not None and camera.R is not None:
-        over = camera.camera_to_world(taken_from)[:, 2]
-        standing = Standing(camera.up, over, ANKLE_HEIGHT * skeleton.stature_m, flat)
-    out = joints.copy()
-    rays = seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
-    before = joints[:, body] - taken_from[:, None]
-    fitted = fit_body(before, sigma[:, body], root_sigma, skeleton.body_lengths_m, rays, standing)
-    out[:, body] = fitted + taken_from[:, None]
-    if joints.shape[1] > _BODY_JOINTS:
-        out[:, SOLES] = out[:, ANKLES, None] + soles_of(joints)
-    return out
-
-
-def _of_bones(joints: Points3, skeleton: Skeleton) -> Points3:
-    """Pose (T, J, 3) with the person's bones, and with their feet."""
-    return rigid_feet(normalise_pose(joints, skeleton.lengths_m, skeleton.joints_of), skeleton)

@@ -63,17 +63,21 @@ class Planted:
     ankle_sigma: Vector3
 
 
-def plant(evidence: Evidence, *, root: bool = True, floor: bool = True) -> Planted:
+def plant(evidence: Evidence, larger: Evidence | None = None, *, root: bool = True, floor: bool = True) -> Planted:
     """Solve for the corrections of root and ankles.
 
     Parameters
     ----------
+    larger
+        The same if what the whole path shares (scale, focal length) were wrong by one sigma; None: it is not.
     root
         False: the root stays, and only the feet are corrected.
     floor
         False: nothing is known of a floor at z = 0.
     """
-    out = in_windows(len(evidence.time), lambda rows: _solve(evidence.part(rows), root, floor))
+    out = in_windows(
+        len(evidence.time), lambda rows: _solve(evidence.part(rows), larger and larger.part(rows), root, floor)
+    )
     sigma = np.sqrt(out[:, 9:])
     return Planted(out[:, :3], out[:, 3:9].reshape(-1, 2, 3), sigma[:, :3], sigma[:, 3:].reshape(-1, 2, 3))
 
@@ -107,7 +111,7 @@ class _Last(NamedTuple):
     rounds: int
 
 
-def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
+def _solve(e: Evidence, larger: Evidence | None, root: bool, floor: bool) -> np.ndarray:
     """Corrections (T, 9) of the root and of both ankles beyond it, in the world, and variances (T, 9) of the three."""
     motion, frames = _motion(e, root), len(e.time)
     fixed = _fixed(e, motion)
@@ -123,7 +127,8 @@ def _solve(e: Evidence, root: bool, floor: bool) -> np.ndarray:
     # Errors that last are no unknowns: where they take root and ankles is what the same equations answer to them.
     lasting = np.sqrt(1 - _PASSING**2 * root) * e.root_sigma
     variance += np.einsum("tdk,tk->td", e.axes[..., :2] ** 2, lasting[:, :2] ** 2)[:, None]
-    for wrong in (e.larger(1 + e.shared_sigma), e.shifted(e.axes[..., 2] * lasting[:, 2:])):
+    farther = e.shifted(e.axes[..., 2] * lasting[:, 2:])
+    for wrong in (farther,) if larger is None else (farther, larger):
         shift = np.concatenate([(wrong.root - e.root)[:, None], wrong.ankles - e.ankles], 1)
         answered = _round(_fixed(wrong, motion), wrong, motion, last, floor).solve() - answer
         variance += (shift + np.einsum("tpdn,tn->tpd", points, answered)) ** 2

@@ -8,11 +8,12 @@ from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.merging.options import MergeOptions
 from posemill.smoothing import few_at_a_time, low_pass
 
-__all__ = ["path_sigma", "smooth_motion"]
+__all__ = ["LEAST_SIGMA_M", "path_sigma", "smooth_motion"]
 
 # The speed that sets the cutoff is that of points below the first, and is itself smoothed by the second.
 _PROBE_HZ, _SPEED_HZ = 3.0, 1.0
-_LEAST_SIGMA_M = 0.005
+LEAST_SIGMA_M = 0.005
+"""No root is known better."""
 
 
 def smooth_motion(time: Times, points: Points3, sigma: PerJoint, options: MergeOptions) -> Points3:
@@ -68,4 +69,4 @@ def path_sigma(root: Vector3, sigma: Vector3, shared: float) -> Vector3:
     # Beside the optical axis the depth's error leaks into the camera's sides; the smaller side has least of it.
     side = np.minimum(sigma[:, 0], sigma[:, 1])
     depth = np.sqrt(np.maximum(sigma[:, 2] ** 2 - (root[:, 2] * shared) ** 2, 0.0))
-    return np.maximum(np.stack([side, side, depth], -1), _LEAST_SIGMA_M)
+    return np.maximum(np.stack([side, side, depth], -1), LEAST_SIGMA_M)
