@@ -13,9 +13,9 @@ from posemill.cli import app
 from posemill.errors import InputError
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.formats.motion import MOTION_JOINTS
+from posemill.joint_axes import joint_axes
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.stages import noise, twin
-from posemill.training.joint_axes import joint_axes
 from posemill.training.profile import read_profile
 from posemill.twin import captured
 from tests.stages import exported_subject as es

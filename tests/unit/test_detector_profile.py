@@ -10,9 +10,9 @@ import pytest
 
 from posemill.errors import InputError
 from posemill.formats.hourglass_mpii import read_hourglass_mpii
+from posemill.joint_axes import base_of, joint_axes
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.training.detector_errors import Disturbance, draw_errors
-from posemill.training.joint_axes import base_of, joint_axes
 from posemill.training.profile import DetectorProfile, JointProfile, profile_text, read_profile, shipped, write_profile
 from posemill.training.profile_fit import FitClip, fit_profile
 from posemill.training.profile_stills import fit_stills

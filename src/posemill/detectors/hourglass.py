@@ -11,6 +11,7 @@ A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimati
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +54,15 @@ class Options(TopDownOptions):
         Path | None,
         Field(description="safetensors of posemill, the authors' .t7 or a PyTorch version's; null: the shipped ones"),
     ] = None
+
+
+def card(options: Options) -> DetectorCard:
+    """Card for these options.
+
+    The shipped weights were taught motion capture's joints; where theirs are when blended with MediaPipe's was fitted;
+    of other weights nobody knows.
+    """
+    return replace(CARD, profile="hourglass_blend") if options.blend and options.weights is None else CARD
 
 
 def weights(options: Options) -> Path:

@@ -82,6 +82,7 @@ CARD = DetectorCard(
     },
     libraries=("mediapipe", "numpy", "protobuf"),
     reference="Bazarevsky et al. 2020, arXiv:2006.10204",
+    profile="mediapipe",
 )
 
 

@@ -90,6 +90,9 @@ class DetectorCard:
         The paper.
     needs_truth
         It looks at the truth instead of the picture: for evaluation only, and on clips that have one.
+    profile
+        Name of the shipped profile of its errors (:func:`posemill.training.profile.shipped`), which knows where in the
+        body its joints are; "" where nobody has fitted one.
     """
 
     joint_set: str
@@ -100,6 +103,7 @@ class DetectorCard:
     reference: str = ""
     notes: tuple[str, ...] = field(default=())
     needs_truth: bool = False
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,8 @@ class SeenPerson:
         the lifter does not know them.
     centres
         (T, 3) m, world: from where each frame was taken; None: from the camera's centre.
+    joint_offsets
+        Where in the body the detector's joints are, of :func:`posemill.joint_axes.moved_by`; None: not known.
     """
 
     keypoints: Points2
@@ -56,6 +59,7 @@ class SeenPerson:
     joints_of: str
     soles: np.ndarray
     centres: Vector3 | None = None
+    joint_offsets: Mapping[str, Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from posemill.anthropometry import ANKLE_HEIGHT
 from posemill.arrays import Flags, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import unit
+from posemill.joint_axes import moved_by
 from posemill.merging.feet import PersonInWorld, SeenPerson, flat_on_floor
 from posemill.merging.image_fit import Fit, Standing, fit_body, seen_rays
 from posemill.merging.options import MergeOptions
@@ -22,16 +23,16 @@ from posemill.merging.parallax import standing_still
 from posemill.merging.soles import ANKLES, SOLES, rigid_feet, soles_of
 from posemill.merging.steady import LEAST_SIGMA_M, smooth_motion
 from posemill.placement.skeleton_scale import Skeleton
-from posemill.skeleton import JOINT_SETS, normalise_pose
+from posemill.skeleton import JOINT_SETS, LIMBS, joint_set, normalise_pose
 from posemill.smoothing import smooth
 
-__all__ = ["Body", "InView", "of_bones"]
+__all__ = ["Body", "InView", "as_captured", "of_bones"]
 
 _BODY = slice(len(JOINT_SETS["h36m17"]))
 # Place's sigma of the root counts this many times where the image is asked first.
 _HARDLY = 5.0
 # Errors of neighbouring frames' fits are one for so long, s; root density of the root's white acceleration, m s^-1.5.
-_FIT_S, _PATH_Q, _GATE = 0.3, 0.7, 16.0
+_FIT_S, _PATH_Q, _GATE = 0.3, 0.5, 16.0
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,32 @@ class InView:
         # Frames without a fit stay where they were.
         root = np.where(known[:, None], points[0, :, :, 0], root)
         return root - centres, np.where(known[:, None, None], covariance[0], np.nan)
+
+
+def as_captured(
+    seen: SeenPerson, body: Body, stature_m: float, camera: Camera, centres: Vector3 | None = None
+) -> SeenPerson:
+    """Keypoints of a detector whose joints are elsewhere in the body, moved to where motion capture has them.
+
+    Parameters
+    ----------
+    body
+        The person, roughly where they are.
+    stature_m
+        Theirs.
+    centres
+        (T, 3) m from where each frame was taken; None: from the camera's centre.
+    """
+    if not seen.joint_offsets:
+        return seen
+    joints = body.joints[:, _BODY] - (0.0 if centres is None else centres[:, None])
+    moved = camera.project(joints + moved_by(joints, seen.joint_offsets, stature_m)) - camera.project(joints)
+    names, keypoints = joint_set(seen.joints_of), seen.keypoints.astype(np.float64)
+    for joint, shift in zip(JOINT_SETS["h36m17"].joints, moved.transpose(1, 0, 2), strict=True):
+        if joint in LIMBS and joint in names.joints:
+            # Where the body is not known, the detector's word stays.
+            keypoints[:, names.index(joint)] -= np.nan_to_num(shift)
+    return replace(seen, keypoints=keypoints)
 
 
 def of_bones(joints: Points3, skeleton: Skeleton) -> Points3:

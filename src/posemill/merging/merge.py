@@ -15,7 +15,7 @@ from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
 from posemill.merging.feet import SeenPerson, lock_feet
-from posemill.merging.in_view import Body, InView, of_bones
+from posemill.merging.in_view import Body, InView, as_captured, of_bones
 from posemill.merging.legs import bend_forwards
 from posemill.merging.options import MergeOptions
 from posemill.merging.steady import path_sigma
@@ -97,6 +97,8 @@ def merge(
         pose = bend_forwards(pose)
     path = path_sigma(root_camera if offset is None else root_camera - offset, root_sigma, shared_sigma)
     begun = Body(pose + root_camera[:, None], joint_sigma * skeleton.scale, path)
+    if seen is not None and camera is not None and options.joint_offsets:
+        seen = as_captured(seen, begun, skeleton.stature_m, camera, offset)
     view = InView(time, temporal and len(time) > 1, camera, seen, offset, options)
     flat = view.flat_feet(begun, skeleton)
     body = view.drawn(begun, skeleton, flat)

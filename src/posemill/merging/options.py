@@ -25,6 +25,10 @@ class MergeOptions(BaseModel):
     fit_image: bool = Field(
         True, description="Pose and root are fitted to the rays of the keypoints, the bones and the floor, by sigma."
     )
+    joint_offsets: bool = Field(
+        True,
+        description="Take off where a detector is known to have joints elsewhere in the body than motion capture has.",
+    )
     joint_limits: bool = Field(True, description="Knees and elbows do not bend backwards.")
     contact_rest_m_s: float = Field(
         0.15, gt=0, description="Speed across the line of sight that the keypoints of a resting foot seem to have."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from posemill.camera import Camera
 from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
 from posemill.formats.artifact import Artifact, Clip, Track, first_misfit, only_joints
+from posemill.joint_axes import moved_by
 from posemill.placement.options import PlaceOptions
 from posemill.placement.own_root import OwnRoot, put_in_place
 from posemill.placement.ray import root_rays, turned_to_ray
@@ -47,6 +49,8 @@ class Observed:
         The root that the lifter says itself, in its unit; None if it does not.
     motion
         Of a camera that moves.
+    joint_offsets
+        Where in the body the detector's joints are, of :func:`posemill.joint_axes.moved_by`; None: not known.
     """
 
     time: Times
@@ -61,6 +65,7 @@ class Observed:
     seen: Flags
     own_root: OwnRoot | None = None
     motion: CameraMotion | None = None
+    joint_offsets: Mapping[str, Sequence[float]] | None = None
 
     def path(self, skeleton: Skeleton, options: PlaceOptions) -> Trajectory:
         """Find the root's path of a person of these bones."""
@@ -80,9 +85,12 @@ class Observed:
 
     def _path(self, skeleton: Skeleton, options: PlaceOptions, own: OwnRoot | None) -> Trajectory:
         placed = slice(_PLACED_JOINTS)
+        pose = normalise_pose(self.pose[:, placed], skeleton.body_lengths_m)
+        if options.joint_offsets and self.joint_offsets:
+            pose = pose + moved_by(pose, self.joint_offsets, skeleton.stature_m)
         return root_trajectory(
             self.time,
-            normalise_pose(self.pose[:, placed], skeleton.body_lengths_m),
+            pose,
             self.sigma[:, placed] * skeleton.scale,
             self.keypoints,
             self.keypoint_sigma_px,
@@ -180,6 +188,7 @@ def _one(
         valid,
         _own_root(lifted),
         image_clip.motion,
+        seen.attrs.get("joint_offsets"),
     )
 
 

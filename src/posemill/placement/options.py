@@ -39,6 +39,10 @@ class PlaceOptions(SkeletonOptions):
     )
     min_joints: int = Field(4, ge=2, description="Frames with fewer usable joints are not placed.")
     min_depth_m: float = Field(0.3, gt=0, description="Roots nearer than this are rejected.")
+    joint_offsets: bool = Field(
+        True,
+        description="Take off where a detector is known to have joints elsewhere in the body than motion capture has.",
+    )
     robust: bool = Field(True, description="Weigh joints down that contradict the others.")
     own_root: bool = Field(
         True, description="Fuse the root that a lifter, or the system that imported poses are from, says itself."

@@ -53,7 +53,7 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
         one = read(path, "detections2d")
         if artifact is None:
             artifact = Artifact("keypoints2d", one.subject, one.joint_set)
-            artifact.attrs["detector"] = one.provenance.get("method", "")
+            artifact.attrs = {"detector": one.provenance.get("method", ""), **one.attrs}
         if (one.subject, one.joint_set) != (artifact.subject, artifact.joint_set):
             want, got = f"{artifact.subject} in {artifact.joint_set}", f"{one.subject} in {one.joint_set}"
             raise InputError(

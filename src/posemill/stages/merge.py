@@ -58,7 +58,7 @@ def run(keypoints2d: Path, lifted3d: Path, placed3d: Path, output: Path, request
         if clip.status == "failed":
             result.clips[name] = clip
             continue
-        people = _in_image(body.clips[name], seen.clips[name], seen.joint_set, skeleton.scale, options)
+        people = _in_image(body.clips[name], seen, name, skeleton.scale, options)
         merged = _merge_clip(body.clips[name], clip, people, skeleton, options)
         # Who was seen and what was done to their keypoints, for the summary.
         merged.attrs |= {key: seen.clips[name].attrs[key] for key in _OF_GATHER if key in seen.clips[name].attrs}
@@ -83,14 +83,15 @@ def _before_camera(of: Artifact, images: Artifact, name: str) -> Clip:
     return replace(lifted, tracks=tracks)
 
 
-def _in_image(lifted: Clip, seen: Clip, seen_joints: str, scale: float, options: MergeOptions) -> dict[str, SeenPerson]:
+def _in_image(lifted: Clip, seen: Artifact, name: str, scale: float, options: MergeOptions) -> dict[str, SeenPerson]:
     """Per track, the person in the image, and the soles where the lifter knows them."""
-    people = {}
-    for name, track in lifted.tracks.items():
+    people, tracks, offsets = {}, seen.clips[name].tracks, seen.attrs.get("joint_offsets")
+    for track_name, track in lifted.tracks.items():
         joints = track.arrays["joints_relative"].astype(np.float64) * scale
         soles = smooth_soles(lifted.time, joints, options if lifted.temporal else None)
-        image = seen.tracks[name].arrays
-        people[name] = SeenPerson(image["keypoints"], image["sigma"], image["valid"], seen_joints, soles)
+        image = tracks[track_name].arrays
+        person = SeenPerson(image["keypoints"], image["sigma"], image["valid"], seen.joint_set, soles)
+        people[track_name] = replace(person, joint_offsets=offsets)
     return people
 
 

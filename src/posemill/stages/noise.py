@@ -12,8 +12,8 @@ import numpy as np
 from posemill.errors import InputError, expected
 from posemill.formats.artifact import Artifact, Clip, file_sha256, read
 from posemill.formats.hourglass_mpii import read_hourglass_mpii
+from posemill.joint_axes import FEET
 from posemill.skeleton import JOINT_SETS, LIMBS, joint_set
-from posemill.training.joint_axes import FEET
 from posemill.training.profile import DetectorProfile, profile_text, read_profile, shipped, write_profile
 from posemill.training.profile_fit import FitClip, fit_profile
 from posemill.training.profile_stills import fit_stills

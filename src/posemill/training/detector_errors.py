@@ -10,8 +10,8 @@ from scipy.special import ndtr, ndtri
 
 from posemill.anthropometry import STANDARD_LENGTH_M, body_length
 from posemill.errors import InputError, expected
+from posemill.joint_axes import base_of, joint_axes
 from posemill.skeleton import JOINT_SETS, LIMBS
-from posemill.training.joint_axes import base_of, joint_axes
 from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile
 
 __all__ = ["DetectorErrors", "Disturbance", "draw_errors", "remembered"]

@@ -1,7 +1,7 @@
 """How a detector errs, in numbers that were fitted to its detections; and their JSON form.
 
 Lengths are shares of the person's stature, times are seconds. A detected limb joint is the projection of motion
-capture's joint moved by ``offset`` along axes fixed to the body (:mod:`posemill.training.joint_axes`), plus, in the
+capture's joint moved by ``offset`` along axes fixed to the body (:mod:`posemill.joint_axes`), plus, in the
 image plane and per coordinate: a part that is constant over a clip (``scatter``), one that forgets itself with the
 time constant ``slow_s`` (``slow``), one new in every frame (``jitter``), and for the share ``outliers`` of the time,
 in spells of ``outlier_s``, a displacement of size ``outlier_size``. ``spread`` is by how much clips differ in all but
@@ -22,7 +22,7 @@ import numpy as np
 
 from posemill.errors import InputError, expected
 from posemill.formats.atomic import write_bytes
-from posemill.training.joint_axes import AXES
+from posemill.joint_axes import AXES
 
 __all__ = [
     "SCORE_LEVELS",
@@ -51,7 +51,7 @@ class JointProfile:
     Attributes
     ----------
     offset, offset_se
-        (3,) along the axes of :data:`posemill.training.joint_axes.AXES`, and its standard error; 0 and NaN for an axis
+        (3,) along the axes of :data:`posemill.joint_axes.AXES`, and its standard error; 0 and NaN for an axis
         that the data say nothing of.
     scatter, slow, slow_s, jitter, outliers, outlier_size, outlier_s
         See the module's head.
@@ -106,6 +106,11 @@ class DetectorProfile:
     frames_missing: float = 0.0
     frames_missing_s: float = 0.2
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def offsets(self) -> dict[str, tuple[float, float, float]]:
+        """Kind of joint to its offset."""
+        return {kind: errors.offset for kind, errors in self.joints.items()}
 
 
 def write_profile(path: Path, profile: DetectorProfile) -> None:

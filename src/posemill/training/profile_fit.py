@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 
 from posemill.arrays import Points2, Points3
 from posemill.errors import InputError, expected
-from posemill.training.joint_axes import base_of, joint_axes
+from posemill.joint_axes import base_of, joint_axes
 from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile, JointProfile
 
 __all__ = ["LARGEST", "OUTLIER", "FitClip", "fit_profile", "huber_offsets"]

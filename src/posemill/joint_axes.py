@@ -15,14 +15,14 @@ and knees are hinges, about whose axis that rotation is). How a straight limb tu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from posemill.errors import InputError, expected
-from posemill.skeleton import LIMBS
+from posemill.skeleton import JOINT_SETS, LIMBS
 
-__all__ = ["AXES", "FEET", "base_of", "joint_axes"]
+__all__ = ["AXES", "FEET", "base_of", "joint_axes", "moved_by"]
 
 FEET: tuple[str, ...] = ("left_heel", "right_heel", "left_big_toe", "right_big_toe")
 AXES: dict[str, tuple[str, str, str]] = {
@@ -96,6 +96,26 @@ def joint_axes(joints: np.ndarray, names: Sequence[str], wanted: Sequence[str] =
                 sideways = np.cross(above, sole) if side == "left" else np.cross(sole, above)
                 out[f"{side}_heel"] = out[f"{side}_big_toe"] = (sole, sideways, above)
     return np.stack([np.stack(out[name], -2) for name in wanted], -3)
+
+
+def moved_by(joints: np.ndarray, offsets: Mapping[str, Sequence[float]], stature_m: float) -> np.ndarray:
+    """From where motion capture has the joints of h36m17 to where a detector has them, (..., 17, 3) m.
+
+    Parameters
+    ----------
+    joints
+        (..., J, 3) of h36m17 or a set that begins with it, any right-handed frame, whose axes the answer has.
+    offsets
+        Kind of limb joint to (3,) shares of stature along its :data:`AXES`; kinds that are not named are not moved.
+    stature_m
+        The person's.
+    """
+    body = JOINT_SETS["h36m17"]
+    axes = joint_axes(joints[..., : len(body), :], body.joints)
+    shares = np.array([offsets.get(base_of(name), (0.0, 0.0, 0.0)) for name in LIMBS])
+    out = np.zeros((*joints.shape[:-2], len(body), 3))
+    out[..., body.indices(LIMBS), :] = stature_m * np.einsum("ka,...kab->...kb", shares, axes)
+    return out
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
