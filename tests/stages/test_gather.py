@@ -54,6 +54,16 @@ def test_clips_of_one_subject_come_together(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.clips["a"].tracks["p1"].arrays["keypoints"][15:-15], keypoints[15:-15], atol=0.1)
 
 
+def test_where_the_detector_has_its_joints_is_passed_on(tmp_path: Path) -> None:
+    paths = [detections(tmp_path / f"{name}.h5", {name: one()}) for name in ("a", "b")]
+    assert "joint_offsets" not in run(paths, tmp_path).attrs
+    told = Artifact("detections2d", "S1", "limbs12", {"c": one()}, attrs={"joint_offsets": {"hip": [0.0, 0.01, 0.0]}})
+    write(tmp_path / "c.h5", told)
+    assert run([tmp_path / "c.h5"], tmp_path).attrs["joint_offsets"] == {"hip": [0.0, 0.01, 0.0]}
+    with pytest.raises(InputError, match=r"c\.h5: joints of one detector: expected"):
+        run([*paths, tmp_path / "c.h5"], tmp_path)
+
+
 def test_the_longest_seen_person_is_p1(tmp_path: Path) -> None:
     path = detections(tmp_path / "a.h5", {"a": one(p1=track(seen=slice(0, 10)), p2=track(shift=50))})
     clip = run([path], tmp_path).clips["a"]

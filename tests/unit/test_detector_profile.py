@@ -10,7 +10,7 @@ import pytest
 
 from posemill.errors import InputError
 from posemill.formats.hourglass_mpii import read_hourglass_mpii
-from posemill.joint_axes import base_of, joint_axes
+from posemill.joint_axes import base_of, joint_axes, moved_by
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.training.detector_errors import Disturbance, draw_errors
 from posemill.training.profile import DetectorProfile, JointProfile, profile_text, read_profile, shipped, write_profile
@@ -93,6 +93,20 @@ def test_the_foot_looks_from_heel_to_toe() -> None:
     np.testing.assert_allclose(axes[3], [(1, 0, 0), (0, -1, 0), (0, 0, 1)], atol=1e-9)
     with pytest.raises(InputError, match="left_big_toe"):
         joint_axes(standing(), H36M.joints, feet)
+
+
+def test_a_detectors_joints_are_where_its_profile_has_them():
+    offsets = {"ankle": (0.01, -0.02, 0.03)}
+    way = moved_by(standing(), offsets, 1.7)
+    ankles = H36M.indices(("left_ankle", "right_ankle"))
+    axes = joint_axes(standing(), H36M.joints, ("left_ankle", "right_ankle"))
+    np.testing.assert_allclose(
+        way[..., ankles, :], 1.7 * np.einsum("a,...kab->...kb", offsets["ankle"], axes), atol=1e-9
+    )
+    np.testing.assert_array_equal(np.delete(way, ankles, -2), 0.0)
+    # Heels that come with the body, and offsets of joints that it lacks, change nothing.
+    longer = np.concatenate([standing(), np.zeros((*standing().shape[:-2], 4, 3))], -2)
+    np.testing.assert_allclose(moved_by(longer, offsets | {"heel": (0.1, 0.1, 0.1)}, 1.7), way)
 
 
 def test_an_offset_alone_is_the_projection_of_moved_joints() -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from posemill.formats.artifact import read
 from posemill.geometry import unit
+from posemill.joint_axes import moved_by
 from posemill.merging.feet import SeenPerson
-from posemill.merging.in_view import Body, InView
+from posemill.merging.in_view import Body, InView, as_captured
 from posemill.merging.options import MergeOptions
 from posemill.placement.skeleton_scale import Skeleton
-from posemill.skeleton import bone_lengths
+from posemill.skeleton import JOINT_SETS, LIMBS, bone_lengths, joint_set
 
 DEMO = Path(__file__).parents[2] / "resources/demo/S9/truth.h5"
 OPTIONS = MergeOptions.model_validate({"cutoff_hz": None})
@@ -104,3 +105,20 @@ def test_nothing_is_fitted_where_nothing_is_seen(walk, missing):
     drawn = replace(walk.view, **{missing: None}).drawn(begun, walk.bones, None)
     np.testing.assert_array_equal(drawn.joints, begun.joints)
     np.testing.assert_array_equal(drawn.path, begun.path)
+
+
+def test_keypoints_go_to_where_motion_capture_has_the_joints(walk):
+    camera, seen, offsets = walk.view.camera, walk.view.seen, {"hip": (0.0, 0.02, -0.01), "ankle": (0.0, 0.0, -0.02)}
+    assert camera is not None and seen is not None
+    body, names = JOINT_SETS["h36m17"], joint_set(seen.joints_of)
+    limbs = [[where.index(joint) for joint in LIMBS] for where in (names, body)]
+    keypoints = seen.keypoints.copy()
+    keypoints[:, limbs[0]] = camera.project(walk.joints + moved_by(walk.joints, offsets, 1.75))[:, limbs[1]]
+    elsewhere = replace(seen, keypoints=keypoints, joint_offsets=offsets)
+    # The body need not be right yet: on the same ray and 5 % farther, moved joints look nearly as far apart.
+    found = as_captured(elsewhere, walk.true.larger(1.05, None), 1.05 * 1.75, camera)
+    apart = [np.linalg.norm((k - seen.keypoints)[:, limbs[0]], axis=-1).max() for k in (keypoints, found.keypoints)]
+    assert apart[0] > 5 and apart[1] < 0.1
+    assert as_captured(seen, walk.true, 1.75, camera) is seen
+    unknown = replace(walk.true, joints=np.full_like(walk.joints, np.nan))
+    np.testing.assert_array_equal(as_captured(elsewhere, unknown, 1.75, camera).keypoints, keypoints)

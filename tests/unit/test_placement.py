@@ -8,10 +8,12 @@ from pydantic import ValidationError
 
 from posemill.camera import Camera
 from posemill.errors import ClipError
+from posemill.joint_axes import moved_by
 from posemill.placement.equations import closed_form
+from posemill.placement.observed import Observed
 from posemill.placement.options import PlaceOptions
 from posemill.placement.roots import solve_roots
-from posemill.placement.skeleton_scale import PROPORTIONS, fit_skeleton, stature
+from posemill.placement.skeleton_scale import PROPORTIONS, Skeleton, fit_skeleton, stature
 from posemill.placement.translation import root_trajectory, smooth_roots
 from posemill.placement.world import frame_of, world_source
 from posemill.skeleton import LIMBS, bone_lengths, normalise_pose
@@ -320,6 +322,21 @@ def test_a_jump_of_one_frame_is_ignored():
 
 
 # ------------------------------------------------------------------------------------------ world and options
+
+
+def test_a_detectors_own_joints_do_not_move_the_root():
+    time, pose, root, _ = seen()
+    flags, sigma = np.ones(pose.shape[:2], bool), np.full(pose.shape[:2], 0.01)
+    skeleton = Skeleton(LENGTHS, 1.0, 0.0, "height_m")
+    # Shoulders too low and ankles too high: who is seen so seems shorter, and farther away.
+    offsets = {"ankle": (0.0, 0.0, -0.02), "shoulder": (0.0, 0.0, -0.02)}
+    moved = CAMERA.project(pose + moved_by(pose, offsets, skeleton.stature_m) + root[:, None])
+    one = Observed(time, True, CAMERA, pose, sigma, flags, "h36m17", moved, 100 * sigma, flags, joint_offsets=offsets)
+    off = [
+        np.linalg.norm(one.path(skeleton, PlaceOptions(joint_offsets=told)).root - root, axis=-1).mean()
+        for told in (True, False)
+    ]
+    assert off[0] < 0.002 and off[1] > 0.05
 
 
 def test_the_world_is_calibrated_or_absent():
