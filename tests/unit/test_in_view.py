@@ -18,7 +18,7 @@ from posemill.placement.skeleton_scale import Skeleton
 from posemill.skeleton import JOINT_SETS, LIMBS, bone_lengths, joint_set
 
 DEMO = Path(__file__).parents[2] / "resources/demo/S9/truth.h5"
-OPTIONS = MergeOptions.model_validate({"cutoff_hz": None})
+OPTIONS = MergeOptions.model_validate({})
 
 
 class Walk:
@@ -66,7 +66,8 @@ def test_what_is_true_stays(walk):
 def test_frames_hold_each_others_path(walk):
     begun = shaken(walk, 0.08)
     drawn = walk.view.drawn(begun, walk.bones, walk.flat)
-    alone = replace(walk.view, moves=False).drawn(begun, walk.bones, walk.flat)
+    unsmoothed = MergeOptions.model_validate({"cutoff_hz": None})
+    alone = replace(walk.view, options=unsmoothed).drawn(begun, walk.bones, walk.flat)
     errors = [np.std(walk.off(body)) for body in (begun, alone, drawn)]
     assert errors[2] < 0.5 * errors[1] < 0.5 * errors[0]
     # Known better than place said, and as well as it is.
@@ -102,7 +103,8 @@ def test_larger_looks_the_same_in_the_image(walk):
 @pytest.mark.parametrize("missing", ["camera", "seen"])
 def test_nothing_is_fitted_where_nothing_is_seen(walk, missing):
     begun = shaken(walk, 0.05)
-    drawn = replace(walk.view, **{missing: None}).drawn(begun, walk.bones, None)
+    unsmoothed = MergeOptions.model_validate({"cutoff_hz": None})
+    drawn = replace(walk.view, options=unsmoothed, **{missing: None}).drawn(begun, walk.bones, None)
     np.testing.assert_array_equal(drawn.joints, begun.joints)
     np.testing.assert_array_equal(drawn.path, begun.path)
 

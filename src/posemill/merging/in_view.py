@@ -111,15 +111,21 @@ class InView:
         flat
             Of :meth:`flat_feet`.
         """
+        # Fitted joints have jitter all the same: how much is taken out goes by what was said of them before.
+        spread = np.sqrt((body.sigma**2).mean(-1))
         if self.options.fit_image and self.camera is not None and self.seen is not None:
             body = self._fitted(body, skeleton, flat)
-        if not self.moves or self.options.cutoff_hz is None:
+        if not self._smooths:
             return body
         root = body.joints[:, :1]
-        spread = np.sqrt((body.sigma**2).mean(-1))
-        pose = of_bones(smooth_motion(self.time, body.joints - root, spread, self.options), skeleton)
+        pose = smooth_motion(self.time, body.joints - root, spread, self.options)
         spread = np.sqrt((body.path**2).mean(-1, keepdims=True))
-        return replace(body, joints=pose + smooth_motion(self.time, root, spread, self.options))
+        root = smooth_motion(self.time, root, spread, self.options)
+        return replace(body, joints=of_bones(pose, skeleton) + root)
+
+    @property
+    def _smooths(self) -> bool:
+        return self.moves and self.options.cutoff_hz is not None
 
     def _fitted(self, body: Body, skeleton: Skeleton, flat: Flags | None) -> Body:
         camera, seen = self.camera, self.seen
@@ -132,7 +138,7 @@ class InView:
             standing = Standing(camera.up, over, ANKLE_HEIGHT * skeleton.stature_m, flat)
         lengths, sigma = skeleton.body_lengths_m, body.sigma[:, _BODY]
         before = body.joints[:, _BODY] - centres[:, None]
-        if self.moves:
+        if self._smooths:
             fit = fit_body(before, sigma, _HARDLY * body.path, lengths, rays, standing)
             root, covariance = self._smoothed(fit, centres)
             before = before + (root - before[:, 0])[:, None]
