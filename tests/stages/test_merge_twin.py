@@ -121,7 +121,7 @@ def test_heels_and_toes_stand_with_the_feet(folder):
         off_m += [np.linalg.norm(x["joints"][:, spots] - true_spots, axis=-1).mean() for x in (a, b)]
         stands = pair_contacts(true["contact"])
         slide = [np.nanmean(joint_foot_sliding(x["joints"][:, spots], stands, time_s=time)) for x in (a, b)]
-        assert slide[1] < 0.25 * slide[0]
+        assert slide[1] < 0.3 * slide[0]
         assert b["joints"][:, spots, 2].min() > -1e-5
         # Rigid, of one shape in all clips, and as uncertain and as far moved as is said of every joint.
         soles = b["joints"][:, SOLES].astype(np.float64)
