@@ -91,8 +91,8 @@ class DetectorCard:
     needs_truth
         It looks at the truth instead of the picture: for evaluation only, and on clips that have one.
     profile
-        Name of the shipped profile of its errors (:func:`posemill.training.profile.shipped`), which knows where in the
-        body its joints are; "" where nobody has fitted one.
+        Of its errors, which says where in the body its joints are: the name of a shipped one, or the path of a .json
+        that ``posemill noise fit`` wrote; "" where nobody has fitted one.
     """
 
     joint_set: str

@@ -20,7 +20,7 @@ from posemill.people.tracks import match
 from posemill.progress import progress
 from posemill.provenance import StageRequest, record
 from posemill.skeleton import convert, joint_set
-from posemill.training.profile import shipped
+from posemill.training.profile import profile_of
 
 __all__ = ["run"]
 
@@ -190,7 +190,7 @@ def run(video: Path, output: Path, request: StageRequest, truth: Path | None = N
         clip = clip.failed(str(error))
     artifact = Artifact("detections2d", subject, card.joint_set, {name: clip})
     if card.profile:
-        artifact.attrs["joint_offsets"] = shipped(card.profile).offsets
+        artifact.attrs["joint_offsets"] = profile_of(card.profile).offsets
     inputs = {name: video} | ({"truth": truth} if truth is not None else {})
     find = getattr(module, "weights", None)
     file = find(options) if find else None

@@ -14,21 +14,16 @@ from posemill.formats.artifact import Artifact, Clip, file_sha256, read
 from posemill.formats.hourglass_mpii import read_hourglass_mpii
 from posemill.joint_axes import FEET
 from posemill.skeleton import JOINT_SETS, LIMBS, joint_set
-from posemill.training.profile import DetectorProfile, profile_text, read_profile, shipped, write_profile
+from posemill.training.profile import DetectorProfile, profile_of, profile_text, write_profile
 from posemill.training.profile_fit import FitClip, fit_profile
 from posemill.training.profile_stills import fit_stills
 
-__all__ = ["fit", "fit_mpii", "load", "show"]
-
-
-def load(name: str) -> DetectorProfile:
-    """Profile from a file, or one that comes with posemill."""
-    return read_profile(Path(name)) if name.endswith(".json") else shipped(name)
+__all__ = ["fit", "fit_mpii", "show"]
 
 
 def show(name: str) -> None:
     """Print a profile as a table, with its card."""
-    print(profile_text(load(name)), end="")
+    print(profile_text(profile_of(name)), end="")
 
 
 def fit(
@@ -125,7 +120,7 @@ def fit_mpii(
         A file cannot be read, lacks a dataset, or they are of different people.
     """
     people = read_hourglass_mpii(predictions, annotations)
-    pattern = load(like)
+    pattern = profile_of(like)
     names = JOINT_SETS["mpii16"].joints
     profile = fit_stills(name, people.predicted, people.annotated, names, people.height_px, pattern)
     limbs = JOINT_SETS["mpii16"].indices(LIMBS)

@@ -28,6 +28,7 @@ __all__ = [
     "SCORE_LEVELS",
     "DetectorProfile",
     "JointProfile",
+    "profile_of",
     "profile_text",
     "read_profile",
     "shipped",
@@ -153,6 +154,11 @@ def shipped(name: str) -> DetectorProfile:
     if name not in names:
         raise InputError(expected("detector profile", f"a file or one of {', '.join(names)}", name))
     return _profile(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def profile_of(name: str) -> DetectorProfile:
+    """Profile from a file, whose name ends in .json, or one that comes with posemill."""
+    return read_profile(Path(name)) if name.endswith(".json") else shipped(name)
 
 
 def _profile(document: dict[str, Any]) -> DetectorProfile:
