@@ -16,7 +16,7 @@ from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
 from posemill.detectors.protocol import Detection
 from posemill.people.appearance import appearance
 from posemill.people.follow import Candidate, Person, Roster
-from posemill.people.readings import agreed
+from posemill.people.readings import agreed, leapt
 from posemill.skeleton import joint_set
 
 __all__ = ["Follower"]
@@ -42,9 +42,9 @@ _WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
 
 # A person is looked at again where the region has moved by this share of its side, or grown (log), or turned (radians).
 _MOVED, _TURNED = 0.03, 0.1
-# Two readings do not agree whose limb joints lie further than this from the mean, in statures; then they are looked at
-# again in regions of these sizes.
-_APART, _OTHER_LOOKS = 0.035, (0.9, 1.25)
+# A person is looked at in regions of other sizes too where a limb joint lies further than this from the mean of two
+# readings, or from where it was in the picture before, in statures.
+_APART, _LEAP, _OTHER_LOOKS = 0.035, 0.1, (0.9, 1.25)
 
 Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
 
@@ -63,7 +63,7 @@ class Follower:
     mirror
         When a person is looked at a second time, in the mirrored picture: ``never``, ``doubtful`` (seen from the side,
         or a limb badly seen) or ``always``. What both say counts (:func:`~posemill.people.readings.agreed`), and how
-        far they are from it adds to sigma; where they do not agree, they are looked at four times more.
+        far they are from it adds to sigma; where they do not agree, or a limb leaps, there are four more looks.
     """
 
     def __init__(self, networks: BlazePose, detection: Pixels, most: int, mirror: str = "never") -> None:
@@ -137,7 +137,8 @@ class Follower:
             return None
         size = float(stature_px(np.mean(tables, axis=0)[:, :2], _JOINTS))
         said = agreed(np.array(tables), size, _JOINTS, where)
-        if said.contested.any() or said.spread[_LIMBS].max() > _APART * size:
+        leap = 0.0 if where is None else leapt(said.table[:, :2], where, size, _JOINTS)
+        if said.contested.any() or said.spread[_LIMBS].max() > _APART * size or leap > _LEAP:
             tables += [table for factor in _OTHER_LOOKS for table in looks(factor)]
             said = agreed(np.array(tables), size, _JOINTS, where)
         both = self._detection(said.table / to_px, (width, height))

@@ -15,9 +15,9 @@ import numpy as np
 
 from posemill.arrays import Flags, Points2
 from posemill.people.parts import exchanging, of_sides
-from posemill.skeleton import joint_set
+from posemill.skeleton import JointSet, joint_set
 
-__all__ = ["Agreed", "agreed"]
+__all__ = ["Agreed", "agreed", "leapt"]
 
 # Of readings each of these may contradict the others by itself.
 _PARTS = {"legs": ("knee", "ankle"), "arms": ("elbow", "wrist"), "trunk": ("hip", "shoulder")}
@@ -66,8 +66,7 @@ def agreed(readings: np.ndarray, size: float, joints: str, before: Points2 | Non
     table, spread = np.empty(readings.shape[1:]), np.empty(len(names))
     contested, rest = np.zeros(len(names), bool), np.ones(len(names), bool)
     for part, kinds in _PARTS.items():
-        left, right = of_sides(names, kinds)
-        told, other = np.concatenate([left, right]), np.concatenate([right, left])
+        told, other = _told(names, kinds)
         order = exchanging(names, part)
         sided = order != np.arange(len(names))
         # The trunk comes last and has all that is of no limb.
@@ -84,6 +83,34 @@ def agreed(readings: np.ndarray, size: float, joints: str, before: Points2 | Non
         table[belongs] = named[alike].mean(0)
         spread[belongs] = np.sqrt((np.linalg.norm((named - table[belongs])[..., :2], axis=-1) ** 2).mean(0))
     return Agreed(table, spread, contested)
+
+
+def leapt(points: Points2, before: Points2, size: float, joints: str) -> float:
+    """How far, in statures, the joint went that went furthest, beside the body and whichever side it is named.
+
+    Parameters
+    ----------
+    points, before
+        (J, 2), of this picture and the one before.
+    size
+        Stature, in their unit.
+    joints
+        Name of the joint set.
+    """
+    names = joint_set(joints)
+    furthest = 0.0
+    middle = (points - before)[names.indices(joint_set("limbs12").joints)].mean(0)
+    for kinds in _PARTS.values():
+        told, other = _told(names, kinds)
+        ways = [np.linalg.norm(points[told] - before[named] - middle, axis=-1).max() for named in (told, other)]
+        furthest = max(furthest, min(ways))
+    return float(furthest / size)
+
+
+def _told(names: JointSet, kinds: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of a part's joints, the left ones first, and the right ones first."""
+    left, right = of_sides(names, kinds)
+    return np.concatenate([left, right]), np.concatenate([right, left])
 
 
 def _heard(readings: np.ndarray, told: np.ndarray, other: np.ndarray, size: float) -> tuple[int, Flags, Flags, float]:
