@@ -93,7 +93,8 @@ def clean(
     sides: dict[str, np.ndarray] = {}
     if temporal and kept.any():
         size, torn = _size(np.where(kept[..., None], keypoints, np.nan), joints)
-        changed["rejected"], kept = kept & torn[:, None], kept & ~torn[:, None]
+        if options.jump is not None:
+            changed["rejected"], kept = kept & torn[:, None], kept & ~torn[:, None]
         if options.sides:
             mended = mend_sides(keypoints, score, sigma, kept, time, size, joints, contested)
             keypoints, score, sigma, kept = mended.keypoints, mended.score, mended.sigma, mended.valid

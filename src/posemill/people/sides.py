@@ -167,10 +167,13 @@ def _evidence(
     step = np.diff(time)
     near = step <= _SPAN_S
     evidence = np.zeros((count, 2, 2, 2))
-    # Accelerations of three frames, by how each is named; what is usual is told by the names as they are.
+    # Accelerations of three frames, by how each is named. What is usual is told by the names as they are, but of both
+    # sides together: else it would speak for them.
     first, second = step[:-1, None, None], step[1:, None, None]
     plain = _acceleration(sides[0, :-2], sides[0, 1:-1], sides[0, 2:], first, second)
-    usual = np.maximum(np.nanmedian(plain, axis=0) if np.isfinite(plain).any() else _LEAST, _LEAST)
+    either = np.concatenate(np.split(plain, 2, axis=1))
+    known = np.nanmedian(either, axis=0) if np.isfinite(plain).any() else np.zeros(either.shape[1])
+    usual = np.tile(np.fmax(known, _LEAST), 2)
     both = (near[:-1] & near[1:])[:, None]
     for a, b, c in np.ndindex(2, 2, 2):
         change = _acceleration(sides[a, :-2], sides[b, 1:-1], sides[c, 2:], first, second)
