@@ -43,8 +43,10 @@ _WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
 # A person is looked at again where the region has moved by this share of its side, or grown (log), or turned (radians).
 _MOVED, _TURNED = 0.03, 0.1
 # A person is looked at in regions of other sizes too where a limb joint lies further than this from the mean of two
-# readings, or from where it was in the picture before, in statures.
-_APART, _LEAP, _OTHER_LOOKS = 0.035, 0.1, (0.9, 1.25)
+# readings, or from where it was in the picture before, in statures; and for so long afterwards, as two readings may
+# agree by chance.
+_APART, _LEAP, _DOUBT_S = 0.035, 0.1, 0.35
+_OTHER_LOOKS = (0.9, 1.25)
 
 Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
 
@@ -72,6 +74,7 @@ class Follower:
         self._regions: dict[int, Region] = {}
         self._last: dict[int, Region] = {}
         self._before: dict[int, Detection] = {}
+        self._doubted: dict[int | None, float] = {}
         self._looked_s = _NEVER
 
     def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
@@ -114,7 +117,9 @@ class Follower:
                 continue
             yield from self._look(_painted_over(rgb, before), _gone_on(region, person, time_s), person.number, time_s)
 
-    def _together(self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None) -> Detection | None:
+    def _together(
+        self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None, time_s: float
+    ) -> Detection | None:
         """What the picture and its mirror image say together, and where these do not agree what more looks say.
 
         None where nobody is seen in the mirror.
@@ -139,6 +144,8 @@ class Follower:
         said = agreed(np.array(tables), size, _JOINTS, where)
         leap = 0.0 if where is None else leapt(said.table[:, :2], where, size, _JOINTS)
         if said.contested.any() or said.spread[_LIMBS].max() > _APART * size or leap > _LEAP:
+            self._doubted[owner] = time_s
+        if time_s - self._doubted.get(owner, _NEVER) <= _DOUBT_S:
             tables += [table for factor in _OTHER_LOOKS for table in looks(factor)]
             said = agreed(np.array(tables), size, _JOINTS, where)
         both = self._detection(said.table / to_px, (width, height))
@@ -180,7 +187,7 @@ class Follower:
         if pose is None or detection is None:
             return
         if self._mirror == "always" or (self._mirror == "doubtful" and _doubtful(detection)):
-            detection = self._together(rgb, region, pose, owner) or detection
+            detection = self._together(rgb, region, pose, owner, time_s) or detection
         limbs = detection.keypoints[_LIMBS]
         size = float(stature_px(detection.keypoints, _JOINTS))
         look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)
