@@ -6,7 +6,8 @@ at, then legs and arms by themselves. In each frame they are right or exchanged;
 in a row says how likely which is. Its evidence is the acceleration that a way of naming the limbs needs, against what
 is usual in the clip itself (Student t, since detectors have outliers), the jump of each limb's score (the far leg is
 seen worse, and its score stays with it), and that knees lie as the hips do that they hang on, elbows as shoulders.
-Where neither is likely the keypoints stay as they are, and sigma grows by how far they may be off.
+Where it may be either, the keypoints are where they are to be expected, between both, and sigma says so: a choice that
+a little noise decides would make another animation of each copy of a video.
 
 References
 ----------
