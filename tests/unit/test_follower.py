@@ -107,12 +107,12 @@ def test_readings_that_contradict_each_other_are_asked_for_again(contrary: bool,
     assert sorted({region.side for region in networks.asked}) == ([600] if looks == 2 else [540, 600, 750])
 
 
-def test_a_limb_that_leaps_is_looked_at_again() -> None:
+def test_a_limb_that_leaps_is_looked_at_again_and_for_a_while() -> None:
     networks = Networks()
     watch = follower(networks, "always")
     asked = []
-    for networks.arm in (0.0, 10.0, 90.0):
+    for time_s, networks.arm in ((0.0, 0.0), (0.1, 10.0), (0.2, 90.0), (0.3, 90.0), (0.6, 90.0)):
         networks.asked.clear()
-        watch.detect(PICTURE, networks.arm / 100)
+        watch.detect(PICTURE, time_s)
         asked.append(len(networks.asked))
-    assert asked == [2, 2, 6]
+    assert asked == [2, 2, 6, 6, 2]
