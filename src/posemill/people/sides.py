@@ -36,12 +36,13 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
 # Frames further apart say nothing of each other.
 _SPAN_S = 0.1
 # Changes to exchanged and back, per second.
-_ENTER, _LEAVE = 0.2, 20.0
+_ENTER, _LEAVE = 0.2, 10.0
 # Degrees of freedom of accelerations; what a limb's joints say counts as this many independent ones.
 _NU, _INDEPENDENT = 1.5, 0.6
 # Least usual acceleration, statures per second squared; usual jump of a score.
 _LEAST, _SCORE_JUMP = 3.0, 0.15
-_POSSIBLE = 0.1
+# Sides that are wrong less likely than this are taken for right.
+_POSSIBLE = 0.05
 # What a limb hangs on, and its own first joint. From left to right that joint lies as the other does, this much
 # further apart, with this standard deviation in statures (captured motion, all views); for this long it says it once.
 _HANGS = {"legs": ("hip", "knee"), "arms": ("shoulder", "elbow")}
