@@ -18,6 +18,7 @@ NAMES = joint_set("blazepose33")
 PICTURE = np.zeros((600, 800, 3), np.uint8)
 PICTURE[:, :10] = 255
 FIGURE = walker(1)[0][0]
+WRIST = joint_set("limbs12").index("left_wrist")
 FPS = 10
 
 
@@ -25,11 +26,12 @@ FPS = 10
 class Networks:
     """One person in the picture, 500 px tall. How well a region fits decides how well the pose does.
 
-    ``contrary``: the mirrored picture is read with left for right.
+    ``contrary``: the mirrored picture is read with left for right. ``arm``: the left wrist is this much lower, px.
     """
 
     x: float = 400.0
     contrary: bool = False
+    arm: float = 0.0
     asked: list[Region] = field(default_factory=list)
 
     def find(self, rgb: np.ndarray, tile: Any = None) -> list[Region]:
@@ -42,6 +44,7 @@ class Networks:
         table = np.full((33, 3), 0.95)
         table[:, :2] = (x / 800, 0.5)
         points = (FIGURE - FIGURE.mean(0)) / 2 * ([-1, 1] if mirrored else [1, 1])
+        points[WRIST, 1] += self.arm
         # A pose that is looked for beside the person comes out beside the person.
         off = 0.3 * (region.x - x) if abs(region.x - x) > 20 else 0.0
         table[NAMES.indices(joint_set("limbs12").joints), :2] = (points + np.array([x + off, 300])) / (800, 600)
@@ -94,3 +97,22 @@ def test_a_mirror_that_takes_left_for_right_confirms_the_pose() -> None:
     )
     np.testing.assert_allclose(contrary[0].keypoints, agreeing[0].keypoints, atol=1e-6)
     np.testing.assert_allclose(contrary[0].sigma, agreeing[0].sigma, atol=1e-6)
+
+
+@pytest.mark.parametrize(("contrary", "looks"), [(False, 2), (True, 6)])
+def test_readings_that_contradict_each_other_are_asked_for_again(contrary: bool, looks: int) -> None:
+    networks = Networks(contrary=contrary)
+    follower(networks, "always").detect(PICTURE, 0.0)
+    assert len(networks.asked) == looks
+    assert sorted({region.side for region in networks.asked}) == ([600] if looks == 2 else [540, 600, 750])
+
+
+def test_a_limb_that_leaps_is_looked_at_again_and_for_a_while() -> None:
+    networks = Networks()
+    watch = follower(networks, "always")
+    asked = []
+    for time_s, networks.arm in ((0.0, 0.0), (0.1, 10.0), (0.2, 90.0), (0.3, 90.0), (0.6, 90.0)):
+        networks.asked.clear()
+        watch.detect(PICTURE, time_s)
+        asked.append(len(networks.asked))
+    assert asked == [2, 2, 6, 6, 2]

@@ -112,6 +112,31 @@ def test_gaps_by_hand() -> None:
     assert not fill_gaps(keypoints, score, sigma, valid, time, np.full(5, 100.0), 0.25)[3][1, 0]
 
 
+def turned(figure: np.ndarray, degrees: float) -> np.ndarray:
+    """The figure (12, 2) turned about its middle."""
+    turn = np.radians(degrees)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return (figure - figure.mean(0)) @ rotation.T + figure.mean(0)
+
+
+@pytest.mark.parametrize(("degrees", "filled"), [(40, True), (120, False)])
+def test_nothing_is_filled_in_while_a_body_turns_over(degrees: float, filled: bool) -> None:
+    keypoints, time = walker(30)
+    keypoints[15:] = [turned(one, degrees) for one in keypoints[15:]]
+    keypoints[12:15] = np.nan
+    result = cleaned(keypoints, time, max_gap_s=0.25)
+    assert result.valid[[11, 15]].all() and (result.valid[12:15] == filled).all()
+
+
+def test_a_pose_too_large_for_its_person_is_none() -> None:
+    keypoints, time = walker(40, speed=0)
+    keypoints[20] = 1.6 * keypoints[20]
+    keypoints[21:24] = np.nan
+    result = cleaned(keypoints, time, jump=0.1)
+    assert result.audit["rejected"] == 12 and not result.valid[20:24].any() and result.valid[[19, 24]].all()
+    assert cleaned(keypoints, time).valid[20].all()
+
+
 def test_jitter_becomes_smaller_without_lag() -> None:
     keypoints, time = walker(300)
     noise = np.random.default_rng(0).normal(0, 3, keypoints.shape)

@@ -5,12 +5,11 @@ import pytest
 
 from posemill.people.cleaning import clean
 from posemill.people.options import GatherOptions
-from posemill.people.sides import mend_sides, same_sides
+from posemill.people.sides import mend_sides
 from posemill.skeleton import joint_set
 
 JOINTS = joint_set("limbs12")
 FPS, STATURE = 30, 1000.0
-MOVED = np.array([4, -2, -0.1])
 LEGS = [JOINTS.indices((f"{side}_knee", f"{side}_ankle")) for side in ("left", "right")]
 
 
@@ -100,32 +99,6 @@ def test_legs_that_meet_and_part_again_did_not_cross() -> None:
     assert not result.exchanged["legs"].any()
 
 
-@pytest.mark.parametrize("what", ["body", "legs", "none"])
-def test_two_readings_get_the_sides_of_the_better_seen(what: str) -> None:
-    names = joint_set("blazepose33")
-    limbs = names.indices(JOINTS.joints)
-    first = np.zeros((33, 3))
-    first[limbs, :2], first[:, 2] = jumping_jack(30)[15], 0.9
-    second = first + MOVED
-    if what == "body":
-        second = second[names.flip_permutation]
-    if what == "legs":
-        left, right = (
-            names.indices((f"{s}_knee", f"{s}_ankle", f"{s}_heel", f"{s}_big_toe")) for s in ("left", "right")
-        )
-        second[left], second[right] = second[right].copy(), second[left].copy()
-    a, b, contested = same_sides(first, second, "blazepose33")
-    assert contested.sum() == {"body": 32, "legs": 8, "none": 0}[what]
-    np.testing.assert_allclose(a, first)
-    np.testing.assert_allclose(b, first + MOVED)
-    b, a, _ = same_sides(second, first, "blazepose33")
-    np.testing.assert_allclose(a, first)
-    np.testing.assert_allclose(b, first + MOVED)
-    a, b, _ = same_sides(first, second, "blazepose33", before=second[:, :2] + 3)
-    np.testing.assert_allclose(b, second)
-    np.testing.assert_allclose(a, second - MOVED)
-
-
 def test_where_it_may_be_either_sigma_grows() -> None:
     points = walker_seen_from_the_side()
     points[60:] += exchanged(points, slice(None))[60:] - points[60:]
@@ -148,6 +121,16 @@ def test_contested_sides_follow_from_those_that_are_not() -> None:
         result = mended(read, contested=contested)
         np.testing.assert_array_equal(result.keypoints[far], points[far])
         assert (result.sigma[far] == 5.0).all()
+
+
+def test_where_nothing_tells_the_answer_is_the_same_however_sides_were_named() -> None:
+    points = walker_seen_from_the_side()
+    contested = np.zeros(points.shape[:2], bool)
+    contested[:, np.concatenate(LEGS)] = True
+    one, other = (mended(read, contested=contested) for read in (points, exchanged(points, slice(None))))
+    assert one.doubtful["legs"].any()
+    np.testing.assert_allclose(one.keypoints, other.keypoints)
+    np.testing.assert_allclose(one.sigma, other.sigma)
 
 
 def test_what_was_done_is_listed() -> None:

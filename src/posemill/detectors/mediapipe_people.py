@@ -16,7 +16,7 @@ from posemill.detectors.blazepose import BlazePose, Pose, Region, tiles
 from posemill.detectors.protocol import Detection
 from posemill.people.appearance import appearance
 from posemill.people.follow import Candidate, Person, Roster
-from posemill.people.sides import same_sides
+from posemill.people.readings import agreed, leapt
 from posemill.skeleton import joint_set
 
 __all__ = ["Follower"]
@@ -42,6 +42,11 @@ _WELL_SEEN, _SIDEWAYS, _HIPS_TO_SHOULDERS = 0.6, 0.45, 1.6
 
 # A person is looked at again where the region has moved by this share of its side, or grown (log), or turned (radians).
 _MOVED, _TURNED = 0.03, 0.1
+# A person is looked at in regions of other sizes too where a limb joint lies further than this from the mean of two
+# readings, or from where it was in the picture before, in statures; and for so long afterwards, as two readings may
+# agree by chance.
+_APART, _LEAP, _DOUBT_S = 0.035, 0.1, 0.35
+_OTHER_LOOKS = (0.9, 1.25)
 
 Pixels = Callable[[np.ndarray, tuple[int, int]], Detection | None]
 
@@ -59,7 +64,8 @@ class Follower:
         How many people are followed at once.
     mirror
         When a person is looked at a second time, in the mirrored picture: ``never``, ``doubtful`` (seen from the side,
-        or a limb badly seen) or ``always``. The mean counts, and half of how far the two are apart adds to sigma.
+        or a limb badly seen) or ``always``. What both say counts (:func:`~posemill.people.readings.agreed`), and how
+        far they are from it adds to sigma; where they do not agree, or a limb leaps, there are four more looks.
     """
 
     def __init__(self, networks: BlazePose, detection: Pixels, most: int, mirror: str = "never") -> None:
@@ -68,6 +74,7 @@ class Follower:
         self._regions: dict[int, Region] = {}
         self._last: dict[int, Region] = {}
         self._before: dict[int, Detection] = {}
+        self._doubted: dict[int | None, float] = {}
         self._looked_s = _NEVER
 
     def detect(self, rgb: np.ndarray, time_s: float) -> list[Detection]:
@@ -110,22 +117,39 @@ class Follower:
                 continue
             yield from self._look(_painted_over(rgb, before), _gone_on(region, person, time_s), person.number, time_s)
 
-    def _twice(self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None) -> Detection | None:
-        """What the picture and its mirror image say together; None where nobody is seen in the mirror."""
+    def _together(
+        self, rgb: np.ndarray, region: Region, pose: Pose, owner: int | None, time_s: float
+    ) -> Detection | None:
+        """What the picture and its mirror image say together, and where these do not agree what more looks say.
+
+        None where nobody is seen in the mirror.
+        """
         height, width = rgb.shape[:2]
         before = self._before.get(owner) if owner is not None else None
-        mirrored = replace(region, x=width - region.x, rotation=-region.rotation)
-        other = self._networks.pose(np.ascontiguousarray(rgb[:, ::-1]), mirrored)
-        if other is None:
+        where = before.keypoints + 0.5 if before else None
+        to_px = np.array([width, height, 1.0])
+        mirrored = np.ascontiguousarray(rgb[:, ::-1])
+
+        def looks(factor: float) -> list[np.ndarray]:
+            part = replace(region, side=region.side * factor)
+            there = pose if factor == 1 else self._networks.pose(rgb, part)
+            back = self._networks.pose(mirrored, replace(part, x=width - part.x, rotation=-part.rotation))
+            tables = [there and there.table, back and back.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]]
+            return [table * to_px for table in tables if table is not None]
+
+        tables = looks(1.0)
+        if len(tables) < 2:
             return None
-        mirror = other.table[_FLIPPED] * [-1, 1, 1] + [1, 0, 0]
-        where = (before.keypoints + 0.5) / (width, height) if before else None
-        table, seen, contested = same_sides(pose.table, mirror, _JOINTS, where)
-        both = self._detection((table + seen) / 2, (width, height))
-        if both is None:
-            return None
-        apart = np.linalg.norm((table - seen)[:, :2] * (width, height), axis=-1) / 2
-        return replace(both, sigma=np.hypot(both.sigma, apart), contested=contested)
+        size = float(stature_px(np.mean(tables, axis=0)[:, :2], _JOINTS))
+        said = agreed(np.array(tables), size, _JOINTS, where)
+        leap = 0.0 if where is None else leapt(said.table[:, :2], where, size, _JOINTS)
+        if said.contested.any() or said.spread[_LIMBS].max() > _APART * size or leap > _LEAP:
+            self._doubted[owner] = time_s
+        if time_s - self._doubted.get(owner, _NEVER) <= _DOUBT_S:
+            tables += [table for factor in _OTHER_LOOKS for table in looks(factor)]
+            said = agreed(np.array(tables), size, _JOINTS, where)
+        both = self._detection(said.table / to_px, (width, height))
+        return both and replace(both, sigma=np.hypot(both.sigma, said.spread), contested=said.contested)
 
     def _missed(self, time_s: float) -> list[Person]:
         return self._roster.present(time_s, within_s=_MISSED_S)
@@ -163,7 +187,7 @@ class Follower:
         if pose is None or detection is None:
             return
         if self._mirror == "always" or (self._mirror == "doubtful" and _doubtful(detection)):
-            detection = self._twice(rgb, region, pose, owner) or detection
+            detection = self._together(rgb, region, pose, owner, time_s) or detection
         limbs = detection.keypoints[_LIMBS]
         size = float(stature_px(detection.keypoints, _JOINTS))
         look = appearance(rgb, detection.keypoints, detection.valid, _JOINTS)

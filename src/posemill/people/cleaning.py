@@ -6,6 +6,7 @@ What was done is counted and listed, and sigma says where a keypoint is a guess.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -22,6 +23,10 @@ __all__ = ["Cleaned", "clean", "fill_gaps", "outliers"]
 # Human limbs rarely accelerate more than this, in statures per second squared (about 17 m/s²): it bounds how far a
 # keypoint can have left the straight line across a gap.
 _ACCELERATION = 10.0
+# A second's frames show a person about equally large; a pose this much larger is nobody's.
+_LARGER = 1.4
+# Cosine of the angle that a trunk turns by while nothing is seen of it: then what is on a line between is no pose.
+_TURNED = np.cos(np.radians(60))
 # The median over five frames needs neighbours that show nearly the same pose.
 _MEDIAN_FRAMES, _MEDIAN_SPAN_S = 5, 0.2
 
@@ -87,15 +92,17 @@ def clean(
     changed = {"low_score": valid & ~kept, "rejected": np.zeros_like(kept), "filled": np.zeros_like(kept)}
     sides: dict[str, np.ndarray] = {}
     if temporal and kept.any():
-        size = _size(np.where(kept[..., None], keypoints, np.nan), joints)
+        size, torn = _size(np.where(kept[..., None], keypoints, np.nan), joints)
+        if options.jump is not None:
+            changed["rejected"], kept = kept & torn[:, None], kept & ~torn[:, None]
         if options.sides:
             mended = mend_sides(keypoints, score, sigma, kept, time, size, joints, contested)
             keypoints, score, sigma, kept = mended.keypoints, mended.score, mended.sigma, mended.valid
             sides = {f"exchanged_{limbs}": frames for limbs, frames in mended.exchanged.items()}
             sides |= {f"doubtful_{limbs}": frames for limbs, frames in mended.doubtful.items()}
         if options.jump is not None:
-            bad = changed["rejected"] = outliers(keypoints, kept, time, options.jump * size)
-            kept = kept & ~bad
+            bad = outliers(keypoints, kept, time, options.jump * size)
+            changed["rejected"], kept = changed["rejected"] | bad, kept & ~bad
         points = np.where(kept[..., None], keypoints, np.nan).astype(np.float64)
         if options.cutoff_hz is not None and kept.any():
             points = low_pass(
@@ -107,6 +114,7 @@ def clean(
                 max_gap_s=options.max_gap_s,
             ).swapaxes(0, 1)
         keypoints, score, sigma, filled = fill_gaps(points, score, sigma, kept, time, size, options.max_gap_s)
+        filled &= ~_turned_over(points, joints)[:, None]
         changed["filled"] = filled & ~kept
         kept = filled
     return Cleaned(
@@ -190,9 +198,29 @@ def fill_gaps(
     )
 
 
-def _size(keypoints: Points2, joints: str) -> np.ndarray:
-    """Stature in px per frame, (T,), steadied over about a second's frames; the median where it is not known."""
+def _size(keypoints: Points2, joints: str) -> tuple[np.ndarray, Flags]:
+    """Stature in px per frame, (T,), steadied over about a second's frames; the median where it is not known.
+
+    And frames (T,) whose own pose is too large for it.
+    """
     size = stature_px(keypoints, joints)
     known = np.isfinite(size)
     usual = float(np.median(size[known])) if known.any() else np.inf
-    return median_filter(np.where(known, size, usual), size=31, mode="nearest")
+    steady = median_filter(np.where(known, size, usual), size=31, mode="nearest")
+    return steady, np.where(known, size, 0.0) > _LARGER * steady
+
+
+def _turned_over(keypoints: Points2, joints: str) -> Flags:
+    """Frames (T,) in which no trunk is seen, and between the last and the next one that is it turns too far."""
+    names = joint_set(joints)
+    told = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    over = np.zeros(len(keypoints), bool)
+    if not set(told) <= set(names.joints):
+        return over
+    corners = keypoints[:, names.indices(told)]
+    trunk = corners[:, :2].mean(1) - corners[:, 2:].mean(1)
+    seen = np.flatnonzero(np.isfinite(trunk).all(-1))
+    for last, following in pairwise(seen):
+        a, b = trunk[last], trunk[following]
+        over[last + 1 : following] = a @ b < _TURNED * np.linalg.norm(a) * np.linalg.norm(b)
+    return over

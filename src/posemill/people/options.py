@@ -25,13 +25,21 @@ class GatherOptions(BaseModel):
         float, Field(ge=0, le=1, description="Keypoints scored lower count as not seen; 0 keeps all.")
     ] = 0.0
     sides: Annotated[
-        bool, Field(description="Exchange legs and arms back that were taken for each other; sigma grows in doubt.")
+        bool,
+        Field(description="Exchange back legs and arms taken for each other; in doubt, between both with more sigma."),
     ] = True
     jump: Annotated[
         float | None,
-        Field(gt=0, description="A keypoint this far (share of stature) from its median over 5 frames is rejected."),
+        Field(
+            gt=0,
+            description="A keypoint this far (share of stature) from its median over 5 frames is rejected; so is a "
+            "pose much too large for its person.",
+        ),
     ] = 0.1
-    max_gap_s: Annotated[float, Field(ge=0, description="Gaps up to this long are filled; 0 fills none.")] = 0.25
+    max_gap_s: Annotated[
+        float,
+        Field(ge=0, description="Gaps up to this long are filled, but not while the body turns over; 0 fills none."),
+    ] = 0.25
     cutoff_hz: Annotated[
         float | None, Field(gt=0, description="Low-pass of the keypoints, without lag; null keeps them as detected.")
     ] = 6.0

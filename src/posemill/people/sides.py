@@ -6,7 +6,8 @@ at, then legs and arms by themselves. In each frame they are right or exchanged;
 in a row says how likely which is. Its evidence is the acceleration that a way of naming the limbs needs, against what
 is usual in the clip itself (Student t, since detectors have outliers), the jump of each limb's score (the far leg is
 seen worse, and its score stays with it), and that knees lie as the hips do that they hang on, elbows as shoulders.
-Where neither is likely the keypoints stay as they are, and sigma grows by how far they may be off.
+Where it may be either, the keypoints are where they are to be expected, between both, and sigma says so: a choice that
+a little noise decides would make another animation of each copy of a video.
 
 References
 ----------
@@ -18,11 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from posemill.arrays import Flags, PerJoint, Points2, Times
+from posemill.people.parts import exchanging, of_sides
 from posemill.skeleton import JointSet, joint_set
 
-__all__ = ["Sides", "mend_sides", "same_sides"]
+__all__ = ["Sides", "mend_sides"]
 
 # What may be exchanged, in the order in which it is looked at, and the joints that tell.
 _TOLD_BY: dict[str, tuple[str, ...]] = {
@@ -30,24 +33,22 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
     "legs": ("knee", "ankle", "heel", "big_toe"),
     "arms": ("elbow", "wrist"),
 }
-# Of two readings of one picture each of these may contradict the other by itself.
-_READ = {"trunk": ("hip", "shoulder"), "legs": ("knee", "ankle"), "arms": ("elbow", "wrist")}
-_HANDS = ("pinky", "index", "thumb")
 # Frames further apart say nothing of each other.
 _SPAN_S = 0.1
 # Changes to exchanged and back, per second.
-_ENTER, _LEAVE = 0.2, 20.0
+_ENTER, _LEAVE = 0.2, 10.0
 # Degrees of freedom of accelerations; what a limb's joints say counts as this many independent ones.
-_NU, _INDEPENDENT = 1.5, 1.2
+_NU, _INDEPENDENT = 1.5, 0.6
 # Least usual acceleration, statures per second squared; usual jump of a score.
 _LEAST, _SCORE_JUMP = 3.0, 0.15
-_SURE, _POSSIBLE = 0.85, 0.1
+# Sides that are wrong less likely than this are taken for right.
+_POSSIBLE = 0.05
 # What a limb hangs on, and its own first joint. From left to right that joint lies as the other does, this much
 # further apart, with this standard deviation in statures (captured motion, all views); for this long it says it once.
 _HANGS = {"legs": ("hip", "knee"), "arms": ("shoulder", "elbow")}
 _WIDER, _SPREAD, _LASTS_S = 1.3, 0.10, 0.3
-# Two readings name sides differently if they are that much nearer to each other the other way round.
-_CLEARLY = 0.8
+# Where a detector contests sides it is as unsure in the frames around, this far.
+_AROUND_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -100,85 +101,31 @@ def mend_sides(
     arrays = [np.array(a, copy=True) for a in (keypoints, score, sigma, valid)]
     exchanged, doubtful = {}, {}
     for part, kinds in _TOLD_BY.items():
-        left, right = _of_sides(names, kinds)
+        left, right = of_sides(names, kinds)
         if len(left) < 2 or len(time) < 5:
             continue
         points, scores = np.where(arrays[3][..., None], arrays[0], np.nan) / size_px[:, None, None], arrays[1]
         crossed = _crossed(points, names, *_HANGS[part]) if part in _HANGS else np.zeros(len(time))
         evidence = _evidence(points[:, left], points[:, right], scores[:, left], scores[:, right], crossed, time)
-        free = np.zeros(len(time), bool) if contested is None else _free(contested, names, part)
+        free = np.zeros(len(time)) if contested is None else _around(_free(contested, names, part), time)
         likely = _forward_backward(evidence, np.diff(time), free)
-        swap, order = likely > _SURE, _order(names, part)
+        swap, order = likely > 0.5, exchanging(names, part)
         for values in arrays:
             values[swap] = values[swap][:, order]
         wrong = np.where(swap, 1 - likely, likely)
         unsure = wrong > _POSSIBLE
-        apart = np.nan_to_num(np.linalg.norm(arrays[0] - arrays[0][:, order], axis=-1))
-        # Half of the square of the distance on each axis, as often as the sides are wrong.
-        arrays[2] = np.hypot(arrays[2], np.where(unsure, np.sqrt(wrong / 2), 0.0)[:, None] * apart)
+        _expect(arrays[0], arrays[2], arrays[3], order, np.where(unsure, wrong, 0.0))
         exchanged[part], doubtful[part] = swap, unsure
     return Sides(arrays[0], arrays[1], arrays[2], arrays[3], exchanged, doubtful)
 
 
-def same_sides(
-    first: np.ndarray, second: np.ndarray, joints: str, before: Points2 | None = None
-) -> tuple[np.ndarray, np.ndarray, Flags]:
-    """Give two readings of one picture the same sides; their mean would else be nobody's pose.
-
-    Where they contradict each other about what is left, it is as in the picture ``before``; else as the reading says
-    that sees it better.
-
-    Parameters
-    ----------
-    first, second
-        (J, 3): x, y and score.
-    joints
-        Name of the joint set.
-    before
-        (J, 2), where the joints were a moment before; None where that is not known.
-
-    Returns
-    -------
-    Both, and (J,) where they contradict each other.
-    """
-    names = joint_set(joints)
-    contested = np.zeros(len(names), bool)
-    for part, kinds in _READ.items():
-        left, right = _of_sides(names, kinds)
-        told, other = np.concatenate([left, right]), np.concatenate([right, left])
-        if not _apart(first[told], second[other]) < _CLEARLY * _apart(first[told], second[told]):
-            continue
-        if before is None:
-            keep = first[told, 2].sum() >= second[told, 2].sum()
-        else:
-            keep = _apart(first[told], before[told]) <= _apart(second[told], before[told])
-        order = _order(names, part)
-        contested ^= order != np.arange(len(names))
-        first, second = (first, second[order]) if keep else (first[order], second)
-    return first, second, contested
-
-
-def _apart(first: np.ndarray, second: np.ndarray) -> float:
-    """Sum of the distances of points (N, 2 or more)."""
-    return float(np.linalg.norm(first[:, :2] - second[:, :2], axis=-1).sum())
-
-
-def _of_sides(names: JointSet, kinds: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of left and right joints of these kinds, as far as the set has them."""
-    known = [k for k in kinds if f"left_{k}" in names.joints and f"right_{k}" in names.joints]
-    left, right = (np.array([names.index(f"{side}_{k}") for k in known], dtype=int) for side in ("left", "right"))
-    return left, right
-
-
-def _order(names: JointSet, part: str) -> np.ndarray:
-    """Order (J,) of the joints that exchanges the sides of a part; of the body, all that has sides."""
-    limbs = {"legs": _TOLD_BY["legs"], "arms": (*_TOLD_BY["arms"], *_HANDS)}
-    order = np.arange(len(names))
-    for left, right in names.flip_pairs:
-        of = next((limb for limb, kinds in limbs.items() if names.joints[left].removeprefix("left_") in kinds), "trunk")
-        if part in (of, "body"):
-            order[left], order[right] = right, left
-    return order
+def _expect(keypoints: Points2, sigma: PerJoint, valid: Flags, order: np.ndarray, wrong: np.ndarray) -> None:
+    """Put joints, in place, where they are to be expected if sides are wrong with this probability (T,)."""
+    share = wrong[:, None] * (valid & valid[:, order])
+    away = np.nan_to_num(keypoints[:, order] - keypoints)
+    keypoints += share[..., None] * away
+    # Of two places one is right: the spread of that along the line between them, half of it on each axis.
+    sigma[:] = np.hypot(sigma, np.sqrt(share * (1 - share) / 2) * np.linalg.norm(away, axis=-1))
 
 
 def _crossed(points: np.ndarray, names: JointSet, trunk: str, limb: str) -> np.ndarray:
@@ -196,6 +143,12 @@ def _free(contested: Flags, names: JointSet, part: str) -> np.ndarray:
     """Frames (T,) in which a part's sides are contested, those of a limb against the trunk's."""
     trunk, limb = (contested[:, names.index(f"left_{kind}")] for kind in _HANGS.get(part, ("hip", "shoulder")))
     return trunk & limb if part == "body" else trunk != limb
+
+
+def _around(free: Flags, time: Times) -> np.ndarray:
+    """How free (T,) frames are, 0 to 1: those that are, and the others by how many around them are."""
+    step = float(np.median(np.diff(time)))
+    return np.maximum(free, gaussian_filter1d(free.astype(float), _AROUND_S / step))
 
 
 def _evidence(
@@ -216,10 +169,13 @@ def _evidence(
     step = np.diff(time)
     near = step <= _SPAN_S
     evidence = np.zeros((count, 2, 2, 2))
-    # Accelerations of three frames, by how each is named; what is usual is told by the names as they are.
+    # Accelerations of three frames, by how each is named. What is usual is told by the names as they are, but of both
+    # sides together: else it would speak for them.
     first, second = step[:-1, None, None], step[1:, None, None]
     plain = _acceleration(sides[0, :-2], sides[0, 1:-1], sides[0, 2:], first, second)
-    usual = np.maximum(np.nanmedian(plain, axis=0) if np.isfinite(plain).any() else _LEAST, _LEAST)
+    either = np.concatenate(np.split(plain, 2, axis=1))
+    known = np.nanmedian(either, axis=0) if np.isfinite(plain).any() else np.zeros(either.shape[1])
+    usual = np.tile(np.fmax(known, _LEAST), 2)
     both = (near[:-1] & near[1:])[:, None]
     for a, b, c in np.ndindex(2, 2, 2):
         change = _acceleration(sides[a, :-2], sides[b, 1:-1], sides[c, 2:], first, second)
@@ -242,12 +198,14 @@ def _acceleration(a: np.ndarray, b: np.ndarray, c: np.ndarray, first: np.ndarray
 def _forward_backward(evidence: np.ndarray, step: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Probability (T,) of state 1, from log evidence (T, 2, 2, 2) of three states in a row.
 
-    Of frames that are ``free`` (T,) nothing is known before; nor does their state say anything of their neighbours'.
+    Of frames that are ``free`` (T,), 0 to 1, nothing is known before; nor does their state say anything of their
+    neighbours'.
     """
     count = len(evidence)
     rate = _ENTER + _LEAVE
-    share = np.where(free, 0.5, _ENTER / rate)
-    mixed = np.where(free[1:] | free[:-1], 1.0, 1 - np.exp(-rate * step))
+    share = free * 0.5 + (1 - free) * _ENTER / rate
+    freer = np.maximum(free[1:], free[:-1])
+    mixed = freer + (1 - freer) * (1 - np.exp(-rate * step))
     # (T - 1, from, to)
     change = np.empty((count - 1, 2, 2))
     change[:, 0, 1], change[:, 1, 0] = mixed * share[1:], mixed * (1 - share[1:])
