@@ -232,7 +232,7 @@ def test_long_clips_are_solved_in_windows_and_no_one_can_tell(walk, monkeypatch)
     per_frame = {name: getattr(walk.seen, name)[rows] for name in ("keypoints", "sigma_px", "valid", "soles")}
     long.seen = replace(walk.seen, **per_frame)
     whole = long.locked(long.drifting())
-    monkeypatch.setattr(banded, "_WINDOW", 400)
+    monkeypatch.setattr(banded, "WINDOW", 400)
     monkeypatch.setattr(banded, "_OVERLAP", 200)
     parts = long.locked(long.drifting())
     np.testing.assert_allclose(parts.joints, whole.joints, atol=1e-4)

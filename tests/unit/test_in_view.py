@@ -40,6 +40,10 @@ class Walk:
         sigma = np.tile((0.02, 0.02, 0.05), (len(keypoints), 17, 1))
         self.true = Body(self.joints, sigma, np.tile((0.01, 0.01, 0.08), (len(keypoints), 1)))
 
+    def drawn(self, body: Body, flat: np.ndarray | None, view: InView | None = None) -> Body:
+        view = view or self.view
+        return view.without_jitter(view.fitted(body, self.bones, flat), body, self.bones)
+
     def off(self, body: Body) -> np.ndarray:
         """Error (T,) of the root along the line of sight, m."""
         root = self.joints[:, 0]
@@ -58,16 +62,16 @@ def shaken(walk: Walk, amount_m: float) -> Body:
 
 
 def test_what_is_true_stays(walk):
-    drawn = walk.view.drawn(walk.true, walk.bones, walk.flat)
+    drawn = walk.drawn(walk.true, walk.flat)
     assert np.abs(walk.off(drawn)).mean() < 0.03
     np.testing.assert_allclose(bone_lengths(drawn.joints).std(0), 0.0, atol=1e-9)
 
 
 def test_frames_hold_each_others_path(walk):
     begun = shaken(walk, 0.08)
-    drawn = walk.view.drawn(begun, walk.bones, walk.flat)
+    drawn = walk.drawn(begun, walk.flat)
     unsmoothed = MergeOptions.model_validate({"cutoff_hz": None})
-    alone = replace(walk.view, options=unsmoothed).drawn(begun, walk.bones, walk.flat)
+    alone = walk.drawn(begun, walk.flat, replace(walk.view, options=unsmoothed))
     errors = [np.std(walk.off(body)) for body in (begun, alone, drawn)]
     assert errors[2] < 0.5 * errors[1] < 0.5 * errors[0]
     # Known better than place said, and as well as it is.
@@ -77,7 +81,7 @@ def test_frames_hold_each_others_path(walk):
 
 
 def test_feet_on_the_floor_are_worth_more_than_the_size_in_the_image(walk):
-    standing, alone = (walk.view.drawn(shaken(walk, 0.08), walk.bones, flat) for flat in (walk.flat, None))
+    standing, alone = (walk.drawn(shaken(walk, 0.08), flat) for flat in (walk.flat, None))
     assert np.median(standing.path[:, 2]) < np.median(alone.path[:, 2])
 
 
@@ -85,8 +89,8 @@ def test_a_camera_that_travels_is_gone_back_to(walk):
     offset = np.linspace([0.0, 0, 0], [0.4, 0.0, 0.3], len(walk.joints))
     # The same pictures, taken from elsewhere of a person who is as much elsewhere.
     body = replace(walk.true, joints=walk.joints + offset[:, None])
-    drawn = replace(walk.view, offset=offset).drawn(body, walk.bones, None)
-    still = walk.view.drawn(walk.true, walk.bones, None)
+    drawn = walk.drawn(body, None, replace(walk.view, offset=offset))
+    still = walk.drawn(walk.true, None)
     np.testing.assert_allclose(drawn.joints - offset[:, None], still.joints, atol=0.003)
 
 
@@ -104,7 +108,7 @@ def test_larger_looks_the_same_in_the_image(walk):
 def test_nothing_is_fitted_where_nothing_is_seen(walk, missing):
     begun = shaken(walk, 0.05)
     unsmoothed = MergeOptions.model_validate({"cutoff_hz": None})
-    drawn = replace(walk.view, options=unsmoothed, **{missing: None}).drawn(begun, walk.bones, None)
+    drawn = walk.drawn(begun, None, replace(walk.view, options=unsmoothed, **{missing: None}))
     np.testing.assert_array_equal(drawn.joints, begun.joints)
     np.testing.assert_array_equal(drawn.path, begun.path)
 

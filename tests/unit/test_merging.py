@@ -137,3 +137,28 @@ def test_joints_that_are_smoothed_one_by_one_are_as_all_at_once(monkeypatch):
     whole = smooth_motion(np.arange(90) / 30, points, sigma, MergeOptions())
     monkeypatch.setattr("posemill.smoothing._AT_A_TIME", 90)
     np.testing.assert_array_equal(smooth_motion(np.arange(90) / 30, points, sigma, MergeOptions()), whole)
+
+
+def test_a_long_clip_is_merged_in_windows_as_in_one(monkeypatch):
+    _, world = walker(400)
+    joints = CAMERA.world_to_camera(world)
+    noise = np.random.default_rng(3).normal(0, 0.01, joints.shape) * (np.arange(17) > 0)[:, None]
+    pose, root = joints - joints[:, :1] + noise, joints[:, 0].copy()
+    pose[150:155], root[300:302] = np.nan, np.nan
+    whole = merged(pose, root, lock_feet=True)
+    monkeypatch.setattr("posemill.merging.banded.WINDOW", 160)
+    monkeypatch.setattr("posemill.merging.banded._OVERLAP", 90)
+    monkeypatch.setattr("posemill.merging.merge.WINDOW", 160)
+    parts = merged(pose, root, lock_feet=True)
+    assert parts.joints.shape == whole.joints.shape and parts.joints.dtype == np.float32
+    np.testing.assert_array_equal(parts.valid, whole.valid)
+    for name in ("joints", "joints_camera", "root", "sigma", "moved"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=2e-3, err_msg=name)
+    assert np.ptp(bone_lengths(parts.joints.astype(np.float64))[whole.valid.all(-1)], axis=0).max() < 5e-6
+    assert (parts.contact == whole.contact).mean() > 0.95
+
+
+def test_stills_are_no_clip_however_many(monkeypatch):
+    monkeypatch.setattr("posemill.merging.merge.WINDOW", 10)
+    _, _, pose, root = truth(30)
+    assert merged(pose, root, temporal=False).joints.dtype == np.float64

@@ -19,11 +19,12 @@ from scipy.sparse import coo_array
 
 from posemill.arrays import Flags, Times, Vector3
 
-__all__ = ["BandedSystem", "in_windows", "matern", "on_floor", "still"]
+__all__ = ["WINDOW", "BandedSystem", "in_windows", "matern", "on_floor", "still"]
 
 _SPAN = 3
-# Window and overlap in frames.
-_WINDOW, _OVERLAP = 4096, 512
+WINDOW = 4096
+"""Most frames that are worked on at once."""
+_OVERLAP = 512
 # Of a resting point's height over the floor, m; from the second on, standing on something else is likelier.
 _FLOOR_SIGMA, _OTHER_FLOOR = 0.02, 0.06
 
@@ -118,13 +119,13 @@ def in_windows(frames: int, solve: Callable[[slice], np.ndarray]) -> np.ndarray:
     fades, and the third beside an end is the other window's.
     """
     out = np.zeros(0)
-    for start in range(0, max(frames - _OVERLAP, 1), _WINDOW - _OVERLAP):
-        rows = slice(start, min(start + _WINDOW, frames))
+    for start in range(0, max(frames - _OVERLAP, 1), WINDOW - _OVERLAP):
+        rows = slice(start, min(start + WINDOW, frames))
         found = solve(rows)
-        out = out if start else np.zeros((frames, found.shape[1]))
+        out = out if start else np.zeros((frames, found.shape[1]), found.dtype)
         # What holds through the seam drifts over seconds by the windows' difference.
         beyond = np.arange(len(found)) / _OVERLAP - 1 / 3 if start else np.ones(len(found))
-        new = np.clip(3 * beyond, 0.0, 1.0)[:, None]
+        new = np.clip(3 * beyond, 0.0, 1.0)[:, None].astype(found.dtype)
         out[rows] += new * (found - out[rows])
         if rows.stop == frames:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,11 @@ class SeenPerson:
     soles: np.ndarray
     centres: Vector3 | None = None
     joint_offsets: Mapping[str, Sequence[float]] | None = None
+
+    def part(self, rows: slice) -> SeenPerson:
+        """Some of the frames."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def smooth_soles(time: Times, joints: Points3, options: MergeOptions | None) -> 
     options
         For smoothing over time; None for stills.
     """
-    out = soles_of(joints)
+    out = np.asarray(soles_of(joints), np.float64)
     known = np.isfinite(out).all(-1)
     if options is None or options.cutoff_hz is None or len(time) < 2 or not known.any():
         return out

@@ -32,7 +32,9 @@ _JOINTS = len(_SET)
 _LIMBS = _SET.indices(LIMBS)
 _ANKLES = _SET.indices(("left_ankle", "right_ankle"))
 # Frames at a time, so that memory stays flat.
-_CHUNK, _ROUNDS = 512, 5
+_CHUNK = 512
+# Rounds from what was lifted, and from an answer to nearly the same.
+_ROUNDS, _AGAIN = 5, 2
 # A lifter's joints err together, leaning as a whole: a dozen of them say no more than four that err alone.
 _TOGETHER = 1.7
 # A bone's length over its usual one; a joint's from its ray, m, however surely it is seen; a flat foot's ankle, m.
@@ -105,6 +107,7 @@ def fit_body(
     lengths_m: np.ndarray,
     rays: Rays,
     standing: Standing | None = None,
+    start: Points3 | None = None,
 ) -> Fit:
     """Fit each frame.
 
@@ -116,17 +119,19 @@ def fit_body(
         (T, 17, 3) m of the joints relative to the root, and (T, 3) m of the root.
     lengths_m
         (16,) the person's bones.
+    start
+        (T, 17, 3) m where to begin, if that is nearer to the answer.
     """
     out = Fit(joints.copy(), np.full((len(joints), 3, 3), np.nan), sigma.copy())
     frames = np.flatnonzero(np.isfinite(joints).all((-1, -2)) & np.isfinite(sigma).all((-1, -2)))
     frames = frames[np.isfinite(root_sigma[frames]).all(-1)]
-    for start in range(0, len(frames), _CHUNK):
-        k = frames[start : start + _CHUNK]
+    for first in range(0, len(frames), _CHUNK):
+        k = frames[first : first + _CHUNK]
         begun = _Normal.of_prior(joints[k], sigma[k], root_sigma[k])
         here = Rays(rays.points[k], rays.sigma[k])
         feet = standing and Standing(standing.up, standing.camera_m[k], standing.ankle_m, standing.flat[k])
-        x, rows = joints[k], begun
-        for _ in range(_ROUNDS):
+        x, rows = (joints if start is None else start)[k], begun
+        for _ in range(_ROUNDS if start is None else _AGAIN):
             rows = begun.copy()
             _on_rays(rows, x, here)
             _of_lengths(rows, x, lengths_m)

@@ -101,8 +101,8 @@ class InView:
         person = self.in_world(body, skeleton)
         return None if person is None else flat_on_floor(person, self.options)
 
-    def drawn(self, body: Body, skeleton: Skeleton, flat: Flags | None) -> Body:
-        """Fit a body to the image, and take the jitter out.
+    def fitted(self, body: Body, skeleton: Skeleton, flat: Flags | None, like: Body | None = None) -> Body:
+        """Fit a body to the image, if it is to be.
 
         Parameters
         ----------
@@ -110,26 +110,12 @@ class InView:
             As lifted, at the person's scale, on the root's path of place.
         flat
             Of :meth:`flat_feet`.
+        like
+            An answer that will be near, if there is one, which takes less time.
         """
-        # Fitted joints have jitter all the same: how much is taken out goes by what was said of them before.
-        spread = np.sqrt((body.sigma**2).mean(-1))
-        if self.options.fit_image and self.camera is not None and self.seen is not None:
-            body = self._fitted(body, skeleton, flat)
-        if not self._smooths:
-            return body
-        root = body.joints[:, :1]
-        pose = smooth_motion(self.time, body.joints - root, spread, self.options)
-        spread = np.sqrt((body.path**2).mean(-1, keepdims=True))
-        root = smooth_motion(self.time, root, spread, self.options)
-        return replace(body, joints=of_bones(pose, skeleton) + root)
-
-    @property
-    def _smooths(self) -> bool:
-        return self.moves and self.options.cutoff_hz is not None
-
-    def _fitted(self, body: Body, skeleton: Skeleton, flat: Flags | None) -> Body:
         camera, seen = self.camera, self.seen
-        assert camera is not None and seen is not None
+        if camera is None or seen is None or not self.options.fit_image:
+            return body
         centres = np.zeros((len(self.time), 3)) if self.offset is None else self.offset
         rays = seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
         standing = None
@@ -138,13 +124,15 @@ class InView:
             standing = Standing(camera.up, over, ANKLE_HEIGHT * skeleton.stature_m, flat)
         lengths, sigma = skeleton.body_lengths_m, body.sigma[:, _BODY]
         before = body.joints[:, _BODY] - centres[:, None]
+        start = None if like is None else like.joints[:, _BODY] - centres[:, None]
         if self._smooths:
-            fit = fit_body(before, sigma, _HARDLY * body.path, lengths, rays, standing)
+            fit = fit_body(before, sigma, _HARDLY * body.path, lengths, rays, standing, start)
             root, covariance = self._smoothed(fit, centres)
             before = before + (root - before[:, 0])[:, None]
-            fit = fit_body(before, sigma, np.sqrt(np.einsum("taa->ta", covariance)), lengths, rays, standing)
+            start = fit.joints + (root - fit.joints[:, 0])[:, None]
+            fit = fit_body(before, sigma, np.sqrt(np.einsum("taa->ta", covariance)), lengths, rays, standing, start)
         else:
-            fit = fit_body(before, sigma, body.path, lengths, rays, standing)
+            fit = fit_body(before, sigma, body.path, lengths, rays, standing, start)
             covariance = fit.root_covariance
         joints, spread = body.joints.copy(), body.sigma.copy()
         joints[:, _BODY], spread[:, _BODY] = fit.joints + centres[:, None], fit.sigma
@@ -153,6 +141,24 @@ class InView:
         root = joints[:, :1]
         path = np.where(np.isfinite(covariance).all((-1, -2))[:, None], _sight(covariance, fit.joints[:, 0]), body.path)
         return Body(of_bones(joints - root, skeleton) + root, spread, path)
+
+    def without_jitter(self, body: Body, before: Body, skeleton: Skeleton) -> Body:
+        """Smooth a body over time.
+
+        Fitted joints have jitter all the same: how much of it is taken out goes by what was said of them ``before``.
+        """
+        if not self._smooths:
+            return body
+        root = body.joints[:, :1]
+        spread = np.sqrt((before.sigma**2).mean(-1))
+        pose = smooth_motion(self.time, body.joints - root, spread, self.options)
+        spread = np.sqrt((body.path**2).mean(-1, keepdims=True))
+        root = smooth_motion(self.time, root, spread, self.options)
+        return replace(body, joints=of_bones(pose, skeleton) + root)
+
+    @property
+    def _smooths(self) -> bool:
+        return self.moves and self.options.cutoff_hz is not None
 
     def _smoothed(self, fit: Fit, centres: Vector3) -> tuple[Vector3, np.ndarray]:
         """Root (T, 3) from the frames' centres, and its covariance, smoothed by what each frame leaves open."""

@@ -7,13 +7,15 @@ and toes, they are joints as the others, and each foot is rigid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from posemill.arrays import PerJoint, Points3, Times, Vector3
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
+from posemill.merging.banded import WINDOW, in_windows
 from posemill.merging.feet import SeenPerson, lock_feet
 from posemill.merging.in_view import Body, InView, as_captured, of_bones
 from posemill.merging.legs import bend_forwards
@@ -68,7 +70,7 @@ def merge(
     offset: Vector3 | None = None,
     shared_sigma: float = 0.0,
 ) -> Merged:
-    """Merge one person of one clip.
+    """Merge one person of one clip; a long clip in windows that fade into each other, so that memory stays bounded.
 
     Parameters
     ----------
@@ -92,6 +94,46 @@ def merge(
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
+    arrays = (time, joints_relative, joint_sigma, root_camera, root_sigma)
+
+    def window(rows: slice) -> Merged:
+        when, poses, spread, root, root_spread = (np.asarray(array[rows], np.float64) for array in arrays)
+        return _merged(
+            when,
+            poses,
+            spread,
+            root,
+            root_spread,
+            skeleton,
+            camera,
+            temporal=temporal,
+            options=options,
+            seen=seen and seen.part(rows),
+            offset=None if offset is None else offset[rows],
+            shared_sigma=shared_sigma,
+        )
+
+    if not temporal or len(time) <= WINDOW:
+        return window(slice(None))
+    return _unpacked(in_windows(len(time), lambda rows: _packed(window(rows))), joints_relative.shape[1])
+
+
+def _merged(
+    time: Times,
+    joints_relative: Points3,
+    joint_sigma: PerJoint,
+    root_camera: Vector3,
+    root_sigma: Vector3,
+    skeleton: Skeleton,
+    camera: Camera | None,
+    *,
+    temporal: bool,
+    options: MergeOptions,
+    seen: SeenPerson | None,
+    offset: Vector3 | None,
+    shared_sigma: float,
+) -> Merged:
+    """Merge frames that are worked on at once; parameters of :func:`merge`."""
     pose = of_bones(joints_relative, skeleton)
     if options.joint_limits:
         pose = bend_forwards(pose)
@@ -101,7 +143,8 @@ def merge(
         seen = as_captured(seen, begun, skeleton.stature_m, camera, offset)
     view = InView(time, temporal and len(time) > 1, camera, seen, offset, options)
     flat = view.flat_feet(begun, skeleton)
-    body = view.drawn(begun, skeleton, flat)
+    fitted = view.fitted(begun, skeleton, flat)
+    body = view.without_jitter(fitted, begun, skeleton)
     valid = np.isfinite(body.joints).all(-1) & np.isfinite(body.sigma).all(-1) & np.isfinite(body.path).all(-1)[:, None]
     body.joints[~valid] = np.nan
     joints = joints_camera = body.joints
@@ -110,10 +153,11 @@ def merge(
         joints, spread = camera.camera_to_world(joints_camera), axis_sigma(spread, camera.R.T)
     person = view.in_world(body, skeleton)
     if person is not None and camera is not None:
-        # What the whole path shares may be wrong, and fit, smoothing and feet answer to it: most of it is given back.
+        # What the whole path shares may be wrong, and fit and feet answer to it: most of it is given back.
         factor = 1 + shared_sigma
         size = skeleton.scaled(factor, skeleton.scale_sigma, skeleton.scale_source)
-        larger = view.in_world(view.drawn(begun.larger(factor, offset), size, flat), size)
+        wrong = view.fitted(begun.larger(factor, offset), size, flat, fitted.larger(factor, offset))
+        larger = view.in_world(replace(body, joints=body.joints + wrong.joints - fitted.joints), size)
         locked = lock_feet(person, options, larger if shared_sigma > 0 else None)
         joints, joints_camera, contact = locked.joints, camera.world_to_camera(locked.joints), locked.contact
         spread = np.where(np.isfinite(locked.sigma), locked.sigma, spread)
@@ -122,3 +166,18 @@ def merge(
     lifted = joints_relative * skeleton.scale + root_camera[:, None]
     moved = np.linalg.norm(joints_camera - lifted, axis=-1)
     return Merged(joints, joints_camera, root, spread, valid, contact, moved)
+
+
+def _packed(merged: Merged) -> np.ndarray:
+    """All numbers of each frame (T, N), as exact as files keep them."""
+    columns = (np.reshape(getattr(merged, f.name), (len(merged.root), -1)) for f in fields(Merged))
+    return np.concatenate([column.astype(np.float32) for column in columns], axis=1)
+
+
+def _unpacked(columns: np.ndarray, joints: int) -> Merged:
+    shapes = [(joints, 3), (joints, 3), (3,), (joints, 3), (joints,), (2,), (joints,)]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+    parts = [p.reshape(-1, *shape) for p, shape in zip(np.split(columns, ends, axis=1), shapes, strict=True)]
+    flags = {"valid", "contact"}
+    named = {f.name: p > 0.5 if f.name in flags else p for f, p in zip(fields(Merged), parts, strict=True)}
+    return Merged(**named)

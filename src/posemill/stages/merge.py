@@ -87,8 +87,8 @@ def _in_image(lifted: Clip, seen: Artifact, name: str, scale: float, options: Me
     """Per track, the person in the image, and the soles where the lifter knows them."""
     people, tracks, offsets = {}, seen.clips[name].tracks, seen.attrs.get("joint_offsets")
     for track_name, track in lifted.tracks.items():
-        joints = track.arrays["joints_relative"].astype(np.float64) * scale
-        soles = smooth_soles(lifted.time, joints, options if lifted.temporal else None)
+        moving = options if lifted.temporal else None
+        soles = scale * smooth_soles(lifted.time, track.arrays["joints_relative"], moving)
         image = tracks[track_name].arrays
         person = SeenPerson(image["keypoints"], image["sigma"], image["valid"], seen.joint_set, soles)
         people[track_name] = replace(person, joint_offsets=offsets)
@@ -108,10 +108,10 @@ def _merge_clip(
         pose = lifted.tracks[name].arrays
         merged = merge(
             placed.time,
-            pose["joints_relative"].astype(np.float64),
-            pose["sigma"].astype(np.float64),
-            track.arrays["root_camera"].astype(np.float64),
-            track.arrays["root_sigma"].astype(np.float64),
+            pose["joints_relative"],
+            pose["sigma"],
+            track.arrays["root_camera"],
+            track.arrays["root_sigma"],
             skeleton,
             placed.camera,
             temporal=placed.temporal,
