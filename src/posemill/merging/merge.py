@@ -153,12 +153,14 @@ def _merged(
         joints, spread = camera.camera_to_world(joints_camera), axis_sigma(spread, camera.R.T)
     person = view.in_world(body, skeleton)
     if person is not None and camera is not None:
-        # What the whole path shares may be wrong, and fit and feet answer to it: most of it is given back.
-        factor = 1 + shared_sigma
-        size = skeleton.scaled(factor, skeleton.scale_sigma, skeleton.scale_source)
-        wrong = view.fitted(begun.larger(factor, offset), size, flat, fitted.larger(factor, offset))
-        larger = view.in_world(replace(body, joints=body.joints + wrong.joints - fitted.joints), size)
-        locked = lock_feet(person, options, larger if shared_sigma > 0 else None)
+        larger = None
+        if options.lock_feet and shared_sigma > 0:
+            # What the whole path shares may be wrong, and fit and feet answer to it: most of it is given back.
+            factor = 1 + shared_sigma
+            size = skeleton.scaled(factor, skeleton.scale_sigma, skeleton.scale_source)
+            wrong = view.fitted(begun.larger(factor, offset), size, flat, fitted.larger(factor, offset))
+            larger = view.in_world(replace(body, joints=body.joints + wrong.joints - fitted.joints), size)
+        locked = lock_feet(person, options, larger)
         joints, joints_camera, contact = locked.joints, camera.world_to_camera(locked.joints), locked.contact
         spread = np.where(np.isfinite(locked.sigma), locked.sigma, spread)
     spread[~valid] = np.nan
