@@ -148,7 +148,10 @@ def _merged(
     valid = np.isfinite(body.joints).all(-1) & np.isfinite(body.sigma).all(-1) & np.isfinite(body.path).all(-1)[:, None]
     body.joints[~valid] = np.nan
     joints = joints_camera = body.joints
-    spread, contact = np.hypot(body.sigma, root_sigma[:, None]), np.zeros((len(time), 2), dtype=bool)
+    # What was fitted is known as the fit leaves it open, and by what the whole path shares.
+    shared = shared_sigma * np.abs(body.joints[:, 0] - (0.0 if offset is None else offset))
+    root_spread = np.hypot(body.path, shared) if fitted is not begun else root_sigma
+    spread, contact = np.hypot(body.sigma, root_spread[:, None]), np.zeros((len(time), 2), dtype=bool)
     if camera is not None and camera.R is not None:
         joints, spread = camera.camera_to_world(joints_camera), axis_sigma(spread, camera.R.T)
     person = view.in_world(body, skeleton)
