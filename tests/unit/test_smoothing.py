@@ -63,7 +63,7 @@ def test_windows_side_by_side_give_the_same_as_one(monkeypatch):
     x[700:706] = np.nan
     x[900:1000] = np.nan
     parts = run(time, x, 0.03)
-    monkeypatch.setattr(smoothing, "WINDOW", 10_000)
+    monkeypatch.setattr(smoothing, "_WINDOW", 10_000)
     whole = run(time, x, 0.03)
     for a, b in zip(parts, whole, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
