@@ -54,12 +54,6 @@ class Evidence:
     sole_m: float
     lowest_m: float
 
-    def part(self, rows: slice) -> Evidence:
-        """Some of the frames."""
-        return replace(
-            self, **{name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        )
-
     def shifted(self, by: Vector3) -> Evidence:
         """The same person elsewhere, by (T, 3) m."""
         return replace(self, root=self.root + by, hips=self.hips + by[:, None], ankles=self.ankles + by[:, None])

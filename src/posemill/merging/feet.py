@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,11 +60,6 @@ class SeenPerson:
     soles: np.ndarray
     centres: Vector3 | None = None
     joint_offsets: Mapping[str, Sequence[float]] | None = None
-
-    def part(self, rows: slice) -> SeenPerson:
-        """Some of the frames."""
-        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return replace(self, **arrays)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ smoothed over time, each frame by what its fit leaves open, and then the body is
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from posemill.camera import Camera
 from posemill.geometry import unit
 from posemill.joint_axes import moved_by
 from posemill.merging.feet import PersonInWorld, SeenPerson, flat_on_floor
-from posemill.merging.image_fit import Fit, Standing, fit_body, seen_rays
+from posemill.merging.image_fit import Fit, Rays, Standing, fit_body, seen_rays
 from posemill.merging.options import MergeOptions
 from posemill.merging.parallax import standing_still
 from posemill.merging.soles import ANKLES, SOLES, rigid_feet, soles_of
@@ -113,11 +114,10 @@ class InView:
         like
             An answer that will be near, if there is one, which takes less time.
         """
-        camera, seen = self.camera, self.seen
-        if camera is None or seen is None or not self.options.fit_image:
+        camera, rays = self.camera, self._rays
+        if camera is None or rays is None:
             return body
         centres = np.zeros((len(self.time), 3)) if self.offset is None else self.offset
-        rays = seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
         standing = None
         if flat is not None and camera.R is not None:
             over = camera.camera_to_world(centres)[:, 2]
@@ -141,6 +141,14 @@ class InView:
         root = joints[:, :1]
         path = np.where(np.isfinite(covariance).all((-1, -2))[:, None], _sight(covariance, fit.joints[:, 0]), body.path)
         return Body(of_bones(joints - root, skeleton) + root, spread, path)
+
+    @cached_property
+    def _rays(self) -> Rays | None:
+        """Rays that bodies are fitted to; None where nothing is."""
+        camera, seen = self.camera, self.seen
+        if camera is None or seen is None or not self.options.fit_image:
+            return None
+        return seen_rays(seen.keypoints, seen.sigma_px, seen.valid, seen.joints_of, camera)
 
     def without_jitter(self, body: Body, before: Body, skeleton: Skeleton) -> Body:
         """Smooth a body over time.

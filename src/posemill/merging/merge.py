@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from posemill.arrays import PerJoint, Points3, Times, Vector3
+from posemill.arrays import PerJoint, Points3, Times, Vector3, part_of
 from posemill.camera import Camera
 from posemill.geometry import axis_sigma
 from posemill.merging.banded import WINDOW, in_windows
@@ -94,46 +94,43 @@ def merge(
     shared_sigma
         Relative; the part of ``root_sigma`` that is one error of the whole path (scale, focal length).
     """
-    arrays = (time, joints_relative, joint_sigma, root_camera, root_sigma)
+    clip = _Frames(time, joints_relative, joint_sigma, root_camera, root_sigma, offset)
 
     def window(rows: slice) -> Merged:
-        when, poses, spread, root, root_spread = (np.asarray(array[rows], np.float64) for array in arrays)
-        return _merged(
-            when,
-            poses,
-            spread,
-            root,
-            root_spread,
-            skeleton,
-            camera,
-            temporal=temporal,
-            options=options,
-            seen=seen and seen.part(rows),
-            offset=None if offset is None else offset[rows],
-            shared_sigma=shared_sigma,
-        )
+        here = seen and part_of(seen, rows)
+        return _merged(part_of(clip, rows), skeleton, camera, here, shared_sigma, options, moves=temporal)
 
     if not temporal or len(time) <= WINDOW:
         return window(slice(None))
     return _unpacked(in_windows(len(time), lambda rows: _packed(window(rows))), joints_relative.shape[1])
 
 
+@dataclass(frozen=True)
+class _Frames:
+    """What :func:`merge` is given of each frame, of any type as files have it."""
+
+    time: Times
+    joints_relative: Points3
+    joint_sigma: PerJoint
+    root_camera: Vector3
+    root_sigma: Vector3
+    offset: Vector3 | None
+
+
 def _merged(
-    time: Times,
-    joints_relative: Points3,
-    joint_sigma: PerJoint,
-    root_camera: Vector3,
-    root_sigma: Vector3,
+    frames: _Frames,
     skeleton: Skeleton,
     camera: Camera | None,
-    *,
-    temporal: bool,
-    options: MergeOptions,
     seen: SeenPerson | None,
-    offset: Vector3 | None,
     shared_sigma: float,
+    options: MergeOptions,
+    *,
+    moves: bool,
 ) -> Merged:
-    """Merge frames that are worked on at once; parameters of :func:`merge`."""
+    """Merge frames that are worked on at once; stills do not move."""
+    time, offset = np.asarray(frames.time, np.float64), frames.offset
+    given = (frames.joints_relative, frames.joint_sigma, frames.root_camera, frames.root_sigma)
+    joints_relative, joint_sigma, root_camera, root_sigma = (np.asarray(array, np.float64) for array in given)
     pose = of_bones(joints_relative, skeleton)
     if options.joint_limits:
         pose = bend_forwards(pose)
@@ -141,7 +138,7 @@ def _merged(
     begun = Body(pose + root_camera[:, None], joint_sigma * skeleton.scale, path)
     if seen is not None and camera is not None and options.joint_offsets:
         seen = as_captured(seen, begun, skeleton.stature_m, camera, offset)
-    view = InView(time, temporal and len(time) > 1, camera, seen, offset, options)
+    view = InView(time, moves and len(time) > 1, camera, seen, offset, options)
     flat = view.flat_feet(begun, skeleton)
     fitted = view.fitted(begun, skeleton, flat)
     body = view.without_jitter(fitted, begun, skeleton)

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posemill.arrays import Vector3
+from posemill.arrays import Vector3, part_of
 from posemill.geometry import unit
 from posemill.merging.banded import BandedSystem, in_windows, matern, on_floor, still
 from posemill.merging.contacts import FLAT, HEEL, TOE
@@ -76,7 +76,7 @@ def plant(evidence: Evidence, larger: Evidence | None = None, *, root: bool = Tr
         False: nothing is known of a floor at z = 0.
     """
     out = in_windows(
-        len(evidence.time), lambda rows: _solve(evidence.part(rows), larger and larger.part(rows), root, floor)
+        len(evidence.time), lambda rows: _solve(part_of(evidence, rows), larger and part_of(larger, rows), root, floor)
     )
     sigma = np.sqrt(out[:, 9:])
     return Planted(out[:, :3], out[:, 3:9].reshape(-1, 2, 3), sigma[:, :3], sigma[:, 3:].reshape(-1, 2, 3))

@@ -6,7 +6,6 @@ What was done is counted and listed, and sigma says where a keypoint is a guess.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -220,7 +219,8 @@ def _turned_over(keypoints: Points2, joints: str) -> Flags:
     corners = keypoints[:, names.indices(told)]
     trunk = corners[:, :2].mean(1) - corners[:, 2:].mean(1)
     seen = np.flatnonzero(np.isfinite(trunk).all(-1))
-    for last, following in pairwise(seen):
+    gaps = np.flatnonzero(np.diff(seen) > 1)
+    for last, following in zip(seen[gaps], seen[gaps + 1], strict=True):
         a, b = trunk[last], trunk[following]
         over[last + 1 : following] = a @ b < _TURNED * np.linalg.norm(a) * np.linalg.norm(b)
     return over

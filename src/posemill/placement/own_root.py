@@ -38,10 +38,6 @@ class OwnRoot:
         """Return it in other metres: those of the subject instead of the lifter's."""
         return replace(self, root=self.root * scale, sigma=self.sigma * scale)
 
-    def part(self, frames: slice) -> OwnRoot:
-        """Return it for some frames."""
-        return replace(self, root=self.root[frames], sigma=self.sigma[frames])
-
 
 def put_in_place(own: OwnRoot, root: Vector3, sigma: Vector3) -> OwnRoot | None:
     """Give a free path its place: the robustly weighted mean of its distances from ``root`` (T, 3) with ``sigma``.

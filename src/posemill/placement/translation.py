@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3
+from posemill.arrays import Flags, PerJoint, Points2, Points3, Times, Vector3, part_of
 from posemill.camera import Camera
 from posemill.placement.options import PlaceOptions
 from posemill.placement.own_root import OwnRoot, fuse
@@ -106,7 +106,7 @@ def root_trajectory(
         if offset is not None:
             roots = replace(roots, root=roots.root + offset[part])
         if own is not None:
-            roots = fuse(roots, own.part(part))
+            roots = fuse(roots, part_of(own, part))
         if temporal and options.smoothing:
             roots = smooth_roots(time[part], roots, q=options.smoothing_q, max_gap_s=options.max_gap_s)
         distance = roots.root if offset is None else roots.root - offset[part]

@@ -85,13 +85,13 @@ def _before_camera(of: Artifact, images: Artifact, name: str) -> Clip:
 
 def _in_image(lifted: Clip, seen: Artifact, name: str, scale: float, options: MergeOptions) -> dict[str, SeenPerson]:
     """Per track, the person in the image, and the soles where the lifter knows them."""
-    people, tracks, offsets = {}, seen.clips[name].tracks, seen.attrs.get("joint_offsets")
-    for track_name, track in lifted.tracks.items():
-        moving = options if lifted.temporal else None
-        soles = scale * smooth_soles(lifted.time, track.arrays["joints_relative"], moving)
-        image = tracks[track_name].arrays
-        person = SeenPerson(image["keypoints"], image["sigma"], image["valid"], seen.joint_set, soles)
-        people[track_name] = replace(person, joint_offsets=offsets)
+    people, offsets, moving = {}, seen.attrs.get("joint_offsets"), options if lifted.temporal else None
+    for track, pose in lifted.tracks.items():
+        soles = scale * smooth_soles(lifted.time, pose.arrays["joints_relative"], moving)
+        image = seen.clips[name].tracks[track].arrays
+        people[track] = SeenPerson(
+            image["keypoints"], image["sigma"], image["valid"], seen.joint_set, soles, joint_offsets=offsets
+        )
     return people
 
 
