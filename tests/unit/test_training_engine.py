@@ -19,7 +19,7 @@ from posemill.errors import InputError
 from posemill.training.checkpoints import read_checkpoint
 from posemill.training.engine import Running, Training, run
 from posemill.training.pools import ahead, order
-from posemill.training.steps import step_optimiser
+from posemill.training.steps import fast, reduced, step_optimiser
 
 
 class Line(Training):
@@ -233,3 +233,24 @@ def test_killed_and_resumed_is_byte_identical(tmp_path: Path, workers: int):
     run(undisturbed, folder=tmp_path / "whole", request={"a": 1}, running=Running(checkpoint_every=5, log_every=3))
     assert weights(resumed) == weights(undisturbed)
     assert (folder / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("able", "dtype"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx2": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx2": True, "amx_bf16": True}, torch.bfloat16),
+        ({"architecture": "aarch64", "bf16": True}, torch.bfloat16),
+    ],
+)
+def test_reduced_precision_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, object], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    reduced.cache_clear()
+    try:
+        with fast(torch.device("cpu")):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    finally:
+        reduced.cache_clear()

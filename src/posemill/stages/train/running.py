@@ -96,6 +96,7 @@ def go(
     """
     from posemill.training.engine import Running, run
     from posemill.training.pace import clock
+    from posemill.training.steps import reduced
 
     ticker: Ticker | None = None
 
@@ -113,6 +114,7 @@ def go(
         "code": code_hash("posemill.training.engine", "posemill.training.presets", type(training).__module__),
         "libraries": library_versions(("numpy", "scipy", "torch")),
         "device": training.device.type,
+        "reduced": reduced(training.device),
     }
     now = clock(training)
     began = now()
