@@ -60,8 +60,8 @@ def run(detections: list[Path], output: Path, request: StageRequest) -> None:
                 expected("subject and joint set", want, got, where=path, do="gather one subject at a time")
             )
         if one.attrs.get("joint_offsets") != artifact.attrs.get("joint_offsets"):
-            want, got = f"those of {artifact.attrs['detector']}", f"those of {one.provenance.get('method', '')}"
-            raise InputError(expected("joints of one detector", want, got, where=path, do="detect all clips alike"))
+            want, got = f"as in {detections[0]}", f"others, of {one.provenance.get('method') or 'an unnamed detector'}"
+            raise InputError(expected("joint_offsets", want, got, where=path, do="detect all clips alike"))
         for name, clip in one.clips.items():
             if name in artifact.clips:
                 raise InputError(f"{path}: clip {name!r} is already there from {inputs[name]}; give it another name")
