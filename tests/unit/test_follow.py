@@ -68,6 +68,22 @@ def test_another_reading_of_a_body_is_nobody_new() -> None:
     assert roster.assign([crouching, replace(standing, look=BLUE)], 3 / FPS) == [1, 2]
 
 
+def test_a_body_made_of_two_people_is_nobodys() -> None:
+    """One stands above the other; found anew is one of twice their size, seen better, with a part of either."""
+    roster = Roster(4)
+    above = replace(candidate(0, RED, owner=1), score=0.7)
+    below = replace(candidate(100, RED, owner=2), score=0.8)
+    below = replace(below, limbs=np.add(below.limbs, [0, 900]))
+    assert roster.assign([above, below], 0.0) == [1, 2]
+    both = replace(candidate(50, RED, size=2000), score=0.9)
+    both = replace(both, limbs=np.add(both.limbs, [0, 400]))
+    assert roster.assign([above, below, both], 1 / FPS) == [1, 2, None]
+    # Alone, one who was misread is read again.
+    alone = Roster(4)
+    assert alone.assign([above], 0.0) == [1]
+    assert alone.assign([above, both], 1 / FPS) == [None, 1]
+
+
 def test_who_stands_behind_another_is_known_by_their_clothes() -> None:
     roster = Roster(4)
     assert roster.assign([candidate(0, RED), candidate(600, BLUE)], 0.0) == [1, 2]

@@ -29,6 +29,8 @@ _SAME = 0.12
 # Middles nearer than this, in statures, of people dressed alike are one body's; another reading of it must be seen so
 # much better.
 _SAME_BODY, _BETTER = 0.35, 0.05
+# ... and beside somebody else its cost must be no more than that.
+_LIKELY = 3.0
 _FORGOTTEN_S = 10.0
 # Share of a new look that is taken over, and the most of a look that may differ for it.
 _LEARNT = 0.05
@@ -159,7 +161,7 @@ class Roster:
             again = next((j for j in once if _same_body(candidates[i], candidates[j], looks)), None)
             if again is None:
                 once.append(i)
-            elif _worth(candidates[i]) > _worth(candidates[again]):
+            elif self._better(candidates[i], candidates[again], candidates, time_s):
                 once[once.index(again)] = i
         numbers: list[int | None] = [None] * len(candidates)
         recent = [p for p in self.people if time_s - p.seen_s < 1.0]
@@ -182,6 +184,18 @@ class Roster:
                 self.people.append(Person(self._count, candidate.middle, candidate.size, candidate.look, time_s))
                 numbers[i] = self._count
         return numbers
+
+    def _better(self, a: Candidate, b: Candidate, everybody: Sequence[Candidate], time_s: float) -> bool:
+        """Of two readings of one body, one of them found anew, whether the first is the one to believe.
+
+        What is found anew is seen better; and where somebody else is near, of whom and the owner the network also finds
+        one body made of both, it is no less like the owner than anybody may be in a while.
+        """
+        owned, found = (a, b) if a.owner is not None else (b, a)
+        beside = any(c.owner not in (None, owned.owner) and _near(found, c) for c in everybody)
+        owner = next((p for p in self.people if p.number == owned.owner), None)
+        likely = not beside or owner is None or owner.cost(found, time_s) <= _LIKELY
+        return (a is found) == (likely and _worth(found) > _worth(owned))
 
 
 def _same_body(a: Candidate, b: Candidate, looks: Mapping[int, np.ndarray]) -> bool:
