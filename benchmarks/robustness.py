@@ -174,12 +174,15 @@ def main() -> None:
     parser.add_argument("--height", action="append", default=[], help="VIDEO_NAME=METRES")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    unnamed = [pair for pair in args.calibration + args.height if not pair.partition("=")[2]]
+    if unnamed:
+        parser.error(f"expected VIDEO_NAME=..., got {', '.join(unnamed)}")
     options = {k: yaml.safe_load(v) for k, _, v in (pair.partition("=") for pair in args.option)}
     calibrations = {k: Path(v) for k, _, v in (pair.partition("=") for pair in args.calibration)}
     heights = {k: float(v) for k, _, v in (pair.partition("=") for pair in args.height)}
     record: dict[str, Any] = {
         # A record says which files, not where somebody keeps them.
-        "command": " ".join(re.sub(r"(^|=)\S*/", r"\1", word) for word in sys.argv),
+        "command": " ".join(re.sub(r"(^|=)[^\s=]*/", r"\1", word) for word in sys.argv),
         "lifter": args.lifter,
         "weights_sha256": plan("lift", args.lifter, options).weights,
         "limit_mm": LIMIT_MM,
