@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -286,3 +287,18 @@ def publish(merged3d: Path, *, output: Output, stage: Stage = None) -> None:
 
     stage_request("publish", stage)
     run.run(merged3d, output)
+
+
+@app.command
+def calibration(poses3d: Path, *, output: Output) -> None:
+    """Write where a subject's cameras stand, so that other people before them are put into the same world.
+
+    Parameters
+    ----------
+    poses3d
+        File that posemill merge or publish wrote.
+    """
+    from posemill.stages import calibration as run
+
+    for clip, reason in run.run(poses3d, output).items():
+        print(f"posemill: {poses3d}: {clip} is not in {output}: {reason}", file=sys.stderr)
