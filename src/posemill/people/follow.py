@@ -188,8 +188,8 @@ class Roster:
     def _better(self, a: Candidate, b: Candidate, everybody: Sequence[Candidate], time_s: float) -> bool:
         """Of two readings of one body, one of them found anew, whether the first is the one to believe.
 
-        What is found anew is seen better; and where somebody else is near, of whom and the owner the network also finds
-        one body made of both, it is no less like the owner than anybody may be in a while.
+        What is found anew must be seen better. Where somebody else is near, the network also finds one body made of
+        both: there it must be like the owner, too.
         """
         owned, found = (a, b) if a.owner is not None else (b, a)
         beside = any(c.owner not in (None, owned.owner) and _near(found, c) for c in everybody)
