@@ -1,6 +1,6 @@
 """How long a detector's errors last: their correlation in time on the demo, behind posemill.detectors.noise.
 
-Usage: python benchmarks/noise_memory.py results/S9/detect/mediapipe resources/demo/S9/truth.h5
+    python benchmarks/noise_memory.py results/S9/detect/mediapipe resources/demo/S9/truth.h5
 
 Errors are those of the twelve limb joints over the person's height in the image, less each clip's median. The sign of a
 heavy-tailed error is that of the Gaussian process behind it, whose correlation is sin(pi/2 E[s s']).
@@ -8,7 +8,7 @@ heavy-tailed error is that of the Gaussian process behind it, whose correlation 
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,12 @@ def errors(detected: Path, truth: Artifact) -> tuple[np.ndarray, float]:
 
 
 def main() -> None:
-    folder, truth = Path(sys.argv[1]), read(Path(sys.argv[2]), "truth3d")
-    clips = [errors(path, truth) for path in sorted(folder.glob("*.h5"))]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("detections", type=Path, help="folder of one file a clip")
+    parser.add_argument("truth", type=Path)
+    given = parser.parse_args()
+    truth = read(given.truth, "truth3d")
+    clips = [errors(path, truth) for path in sorted(given.detections.glob("*.h5"))]
     for lag_s in LAGS_S:
         agree, count = 0.0, 0
         for error, fps in clips:

@@ -10,6 +10,7 @@ import yaml
 from posemill.config import Config, load
 from posemill.errors import InputError
 from posemill.plan import STAGES, plan
+from posemill.stages.options_page import options_page
 
 
 def test_shipped_config_is_valid_and_says_the_defaults(root):
@@ -19,6 +20,13 @@ def test_shipped_config_is_valid_and_says_the_defaults(root):
 
 def test_schema_file_is_the_models(root):
     assert json.loads((root / "workflow/schemas/config.schema.json").read_text()) == Config.model_json_schema()
+
+
+def test_options_page_is_what_the_command_prints(root):
+    page = (root / "docs/options.md").read_text()
+    assert page == options_page()
+    assert "| `lock_feet` | boolean | `true` |" in page
+    assert "| `gates.moved_mm` | {warn, fail} |" in page
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,14 @@ def list_(kind: str = "all") -> None:
     inventory.print_methods(registry.KINDS if kind == "all" else (kind,))
 
 
+@app.command
+def options() -> None:
+    """Print every option of the configuration and of each method, as Markdown: docs/options.md."""
+    from posemill.stages.options_page import options_page
+
+    print(options_page(), end="")
+
+
 app.command(images)
 
 

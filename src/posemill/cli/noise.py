@@ -66,7 +66,7 @@ def noise_fit_mpii(
 
 @noise.command(name="show")
 def noise_show(profile: str) -> None:
-    """Print an error profile: one that comes with posemill (mediapipe, hourglass_mpii), or a file.
+    """Print an error profile: one of posemill's (mediapipe, hourglass_blend, hourglass_mpii), or a file.
 
     Parameters
     ----------

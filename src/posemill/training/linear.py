@@ -7,7 +7,7 @@ picture does not tell a person's size; a small Gaussian likelihood beside it tea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from posemill.training.noise import NoiseLevels, constant_white_noise, drop_join
 from posemill.training.steps import fast, step_optimiser
 from posemill.training.supervised import adamw_one_cycle, begin_with
 from posemill.training.virtual_cameras import CameraRange, Views, view
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "LIMB_INDICES",

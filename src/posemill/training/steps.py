@@ -26,7 +26,7 @@ def pick_device() -> torch.device:
 
 @cache
 def reduced(device: torch.device) -> bool:
-    """Whether bfloat16 is worth it: without instructions for it a processor takes sixty times as long as in float32."""
+    """Whether bfloat16 is worth it: a processor without instructions for it takes twenty times as long in it."""
     import torch
 
     if device.type == "cuda":
