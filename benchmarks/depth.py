@@ -12,11 +12,11 @@ wrong also bends the path: the residual after the best single factor is the last
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from record import write_record
 
 from posemill.camera import Camera
 from posemill.placement.options import PlaceOptions
@@ -73,8 +73,7 @@ def main() -> None:
             f"{focal:8.2f} {height:8.2f} {row['formula']:8.3f} {row['least']:7.3f} {row['median']:7.3f} "
             f"{row['most']:7.3f} {row['bent_percent']:7.2f}"
         )
-    if args.json:
-        args.json.write_text(json.dumps({"command": "depth.py", "rows": rows}, indent=1) + "\n")
+    write_record(args.json, {"rows": rows})
 
 
 if __name__ == "__main__":

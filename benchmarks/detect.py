@@ -13,7 +13,7 @@ least counts. Networks have random weights of the published size (8 stacks of 25
 4. An hour of frames at 25 a second through the stage's own collecting of detections, the network a small one: memory
    after the first tenth and at the end.
 
-    python benchmarks/detect.py [--record FILE.json] [--parts speed torch7 stage hour] [--video FILE] [--frames 8]
+    python benchmarks/detect.py [--json FILE.json] [--parts speed torch7 stage hour] [--video FILE] [--frames 8]
 
 A record that is there already keeps what other parts said.
 """
@@ -37,6 +37,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from process import cpu_s, resident_mb
+from record import write_record
 
 from posemill import media
 from posemill.detectors import hourglass
@@ -170,7 +171,7 @@ def an_hour(folder: Path, frames: list[np.ndarray], count: int) -> dict[str, flo
 def main() -> None:
     """Measure and print; write the record if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", type=Path)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--video", type=Path, help="whose frames are used; else noise of 960 x 540")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--frames", type=int, default=8)
@@ -199,12 +200,12 @@ def main() -> None:
             found["frames per CPU second"] = speed
             found["detector / network alone"] = speed["detector"] / speed["network alone"]
             found["detector / network prepared"] = speed["detector"] / speed["network prepared"]
-            _say(found, args.record)
+            _say(found, args.json)
         torch7 = against_torch7(weights, folder, args.turns) if "torch7" in args.parts else None
         if torch7 is not None:
             found["CPU s per picture"] = torch7
             found["PyTorch / Torch7"] = torch7["Torch7"] / torch7["PyTorch"]
-            _say(found, args.record)
+            _say(found, args.json)
         if args.video and "stage" in args.parts:
             short = folder / "short.mp4"
             shutil.copyfile(args.video, short)
@@ -212,17 +213,19 @@ def main() -> None:
             stage = whole_stage(weights, short, count, 1)
             found["stage, wall s"] = {**stage, "frames": count}
             found["stage / network prepared"] = stage["network prepared"] / stage["stage"]
-            _say(found, args.record)
+            _say(found, args.json)
         if "hour" in args.parts:
             found["an hour, resident MB"] = an_hour(folder, [rgb[:128, :128] for rgb in frames], args.hour)
-            _say(found, args.record)
+            _say(found, args.json)
 
 
 def _say(found: dict[str, Any], record: Path | None) -> None:
     print(json.dumps(found, indent=1), flush=True)
     if record:
         before = json.loads(record.read_text()) if record.is_file() else {}
-        record.write_text(json.dumps({**before, **found}, indent=1) + "\n")
+        write_record(
+            record, {**{key: value for key, value in before.items() if key not in ("command", "machine")}, **found}
+        )
 
 
 if __name__ == "__main__":

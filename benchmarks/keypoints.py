@@ -19,13 +19,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from record import write_record
 
 from posemill import media
 from posemill.anthropometry import stature_px
@@ -190,8 +189,6 @@ def main() -> None:
     options = {k: yaml.safe_load(v) for k, _, v in (pair.partition("=") for pair in args.option)}
     methods = {args.detector: options, "mediapipe": {}}
     record: dict[str, Any] = {
-        # A record says which files, not where somebody keeps them.
-        "command": " ".join(re.sub(r"(^|=)\S*/", r"\1", word) for word in sys.argv),
         "weights_sha256": plan("detect", args.detector, options).weights,
         "unit": "% of standing height; pckh, within_sigma and within_5_percent: % of joints or coordinates",
     }
@@ -202,8 +199,7 @@ def main() -> None:
     if args.video:
         record["apart"] = videos(args.video, args.work, methods)
     print(json.dumps(record, indent=1))
-    if args.json:
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(args.json, record)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ counts little. Networks have random weights of the published sizes.
    operations of its networks a second as a share of what large matrix products of this machine reach.
 3. A million frames: memory beyond the input and the output.
 
-    python benchmarks/lift.py [--record FILE.json] [--frames 1000000] [--only speed|memory] [--memory-of temporal ...]
+    python benchmarks/lift.py [--json FILE.json] [--frames 1000000] [--only speed|memory] [--memory-of temporal ...]
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from process import cpu_s, forget_most, resident_mb
+from record import write_record
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -258,7 +259,7 @@ def memory(name: str, frames: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", type=Path, help="write the numbers here as JSON")
+    parser.add_argument("--json", type=Path, help="write the numbers here as JSON")
     parser.add_argument("--frames", type=int, default=1_000_000, help="frames of the memory measurement")
     parser.add_argument("--only", choices=("speed", "memory"))
     parser.add_argument("--memory-of", nargs="*", default=["linear", "temporal"], choices=sorted(FRAMES))
@@ -268,7 +269,7 @@ def main() -> None:
     if arguments.one_memory:
         print(json.dumps(memory(arguments.one_memory, arguments.frames)))
         return
-    record: dict[str, Any] = {"load": os.getloadavg()[0], "torch": torch.__version__, "threads": 1}
+    record: dict[str, Any] = {"load": os.getloadavg()[0], "threads": 1}
     if arguments.only != "memory":
         record["temporal"] = ways = temporal_ways()
         per = ways["us_per_frame"]
@@ -290,8 +291,7 @@ def main() -> None:
                 f" ({found['output_mb']:.0f} MB), {found['wall_s']:.0f} s",
                 flush=True,
             )
-    if arguments.record:
-        arguments.record.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(arguments.json, record)
 
 
 if __name__ == "__main__":

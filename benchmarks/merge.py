@@ -32,14 +32,13 @@ Pavllo et al.: "3D human pose estimation in video with temporal convolutions", C
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from record import write_record
 from scipy.spatial.transform import Rotation
 
 from posemill.formats.artifact import Artifact, only_joints, read
@@ -49,7 +48,7 @@ from posemill.metrics.feet import contact_score, joint_foot_sliding, pair_contac
 from posemill.metrics.motion import jitter
 from posemill.metrics.world import rte, w_mpjpe
 from posemill.placement.skeleton_scale import stature
-from posemill.provenance import StageRequest
+from posemill.provenance import StageRequest, code_hash
 from posemill.skeleton import JOINT_SETS, LIMBS
 from posemill.stages import merge
 
@@ -198,7 +197,7 @@ def main() -> None:
     args = parser.parse_args()
     truth = read(args.truth, "truth3d")
     record: dict[str, object] = {
-        "command": " ".join(re.sub(r"(^|=)\S*/", r"\1", word) for word in sys.argv),
+        "code": code_hash("posemill.stages.merge"),
         "truth_sha256": truth.sha256,
         "lifter": args.lifter,
     }
@@ -224,11 +223,10 @@ def main() -> None:
         worst = min(rows["merged"], key=lambda name: rows["merged"][name]["contact_f1_percent"])
         print(f"least F1 of a clip: {rows['merged'][worst]['contact_f1_percent']:.1f} % ({worst})\n")
     record["sources"] = sources
-    if args.json:
-        args.json.write_text(json.dumps(_rounded(record), indent=1) + "\n")
+    write_record(args.json, _rounded(record))
 
 
-def _rounded(value: object) -> object:
+def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(one) for key, one in value.items()}
     return round(value, 2) if isinstance(value, float) else value

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from process import cpu_s, forget_most, resident_mb
+from record import write_record
 
 from posemill.formats.artifact import Artifact, Clip, Track, read, write
 from posemill.provenance import StageRequest, code_hash
@@ -104,14 +105,8 @@ def main() -> None:
                 row[f"{key}_bytes_per_frame"] = round((row[f"{key}_mb"] - rows[-2][f"{key}_mb"]) * 2**20 / further)
             text = f"; a frame more: {row['most_bytes_per_frame']} bytes, its arrays {row['arrays_bytes_per_frame']}"
         print(f"{frames:,} frames: {row['most_mb']} MB, {row['arrays_mb']} the arrays; {row['cpu_s']} s of CPU{text}")
-    if args.json:
-        record = {
-            "detector": args.detector,
-            "lifter": args.lifter,
-            "rows": rows,
-            "code": code_hash("posemill.stages.merge"),
-        }
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
+    about = {"detector": args.detector, "lifter": args.lifter, "code": code_hash("posemill.stages.merge")}
+    write_record(args.json, {**about, "rows": rows})
 
 
 if __name__ == "__main__":

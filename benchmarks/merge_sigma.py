@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from world import OPTIONS, Seen, arguments, from_motion, write_record
+from world import OPTIONS, Seen, arguments, from_motion, leave
 
 from posemill.formats.artifact import file_sha256, read
 from posemill.merging.feet import SeenPerson, smooth_soles
@@ -121,7 +121,7 @@ def main() -> None:
         print(f"{label}\n{'':16}{'within one sigma %':>20}{'median error mm':>24}{'mean sigma mm':>24}")
         for kind, figures in kinds.items():
             print(f"{kind:16}" + "   ".join("".join(f"{v:7.1f}" for v in values) for values in figures.values()))
-    write_record(given, inputs, "posemill.stages.merge", found)
+    leave(given, inputs, "posemill.stages.merge", found)
 
 
 if __name__ == "__main__":

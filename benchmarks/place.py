@@ -7,7 +7,7 @@ joints of every tenth frame far off. In one process, in turns, by CPU time:
 - scipy: ``scipy.optimize.least_squares`` on each frame's reprojection error, translation alone, Huber's loss;
 - OpenCV: ``cv2.solvePnP`` on each frame, which turns the pose too.
 
-    python benchmarks/place.py [--record FILE.json] [--frames 1000000]
+    python benchmarks/place.py [--json FILE.json] [--frames 1000000]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 from process import cpu_s, forget_most, resident_mb
+from record import write_record
 from scipy.optimize import least_squares
 
 from posemill.camera import Camera
@@ -147,7 +148,7 @@ def memory(frames: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", type=Path, help="write the numbers here as JSON")
+    parser.add_argument("--json", type=Path, help="write the numbers here as JSON")
     parser.add_argument("--frames", type=int, default=1_000_000, help="frames of the memory measurement")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -168,8 +169,7 @@ def main() -> None:
         f"  {found['frames']:,} frames: {found['beyond_mb']:.0f} MB beyond input and output"
         f" ({found['output_mb']:.0f} MB)"
     )
-    if arguments.record:
-        arguments.record.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(arguments.json, record)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,12 @@ Detections are kept in FOLDER, by the video's content, so that a second lifter t
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from record import write_record
 
 from posemill import media
 from posemill.anthropometry import stature_px
@@ -41,6 +39,7 @@ from posemill.metrics.pairing import match_frames
 from posemill.metrics.pose import p_joint_errors
 from posemill.metrics.variants import Variant, even
 from posemill.plan import plan
+from posemill.provenance import code_hash
 from posemill.skeleton import JOINT_SETS, convert
 from posemill.stages import detect, gather, lift, merge, place
 from posemill.twin.video import write_video
@@ -53,6 +52,7 @@ ITSELF = Variant("itself")
 MARGIN = 0.2
 """Of the person's box, on every side of the window."""
 LIMIT_MM = 20.0
+STAGES = ("detect", "gather", "lift", "skeleton", "place", "merge")
 
 
 def variants(window: Window, image_size: tuple[int, int]) -> tuple[Variant, ...]:
@@ -181,8 +181,7 @@ def main() -> None:
     calibrations = {k: Path(v) for k, _, v in (pair.partition("=") for pair in args.calibration)}
     heights = {k: float(v) for k, _, v in (pair.partition("=") for pair in args.height)}
     record: dict[str, Any] = {
-        # A record says which files, not where somebody keeps them.
-        "command": " ".join(re.sub(r"(^|=)[^\s=]*/", r"\1", word) for word in sys.argv),
+        "code": {stage: code_hash(f"posemill.stages.{stage}") for stage in STAGES},
         "lifter": args.lifter,
         "weights_sha256": plan("lift", args.lifter, options).weights,
         "limit_mm": LIMIT_MM,
@@ -210,7 +209,7 @@ def main() -> None:
             "sha256": sha256,
             "size": [info.width, info.height],
             "focal_px": camera.focal_px,
-            "calibrated": video.name in calibrations,
+            "calibration_sha256": file_sha256(calibrations[video.name]) if video.name in calibrations else None,
             "height_m": height_m,
             "window": window,
             "variants": rows,
@@ -228,8 +227,7 @@ def main() -> None:
             print(
                 f"  {name:30} {poses} {row['p_mpjpe17_mm']:10.1f} {image} {merged}  {row['frames']}/{row['of']}{flag}"
             )
-    if args.json:
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(args.json, record)
 
 
 if __name__ == "__main__":

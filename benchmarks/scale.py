@@ -18,16 +18,14 @@ Then hours of wall time on N workers (a GPU, or a core where the detector has no
 one after the other, though the rest of one subject runs beside the detection of the next: an upper bound. Start, detect
 and tail are parameters; their defaults are processor time of the demo's commands (MediaPipe, one core).
 
-    python benchmarks/scale.py [--clips 840 10000 100000] [--repeats 3] [--output docs/records/scale.json]
+    python benchmarks/scale.py [--clips 840 10000 100000] [--repeats 3] [--json docs/records/scale.json]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -38,6 +36,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from record import write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 PER_SUBJECT, CAMERAS = 120, 4
@@ -260,7 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[840, 10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="JSON record to write")
+    parser.add_argument("--json", type=Path, help="record to write")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--frames", type=int, default=2500, help="per clip (Human3.6M: 2.1 million in 840)")
     parser.add_argument("--start-s", type=float, default=START_S, help="start of one job")
@@ -278,11 +278,7 @@ def main() -> None:
             record["predicted_h"] = {str(n): predicted_h(record, n, given) for n in given.workers}
             records.append(record)
             show(record)
-            if given.output:
-                machine = {"processors": os.cpu_count(), "python": platform.python_version()}
-                machine["snakemake"] = version("snakemake")
-                text = json.dumps({"machine": machine, "model": model, "records": records}, indent=1)
-                given.output.write_text(text + "\n")
+            write_record(given.json, {"snakemake": version("snakemake"), "model": model, "records": records})
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from record import write_record
 
 from posemill import registry
 from posemill.camera import Camera
@@ -234,12 +234,10 @@ def arguments(said: str | None, *, views: int, files: int) -> argparse.Namespace
     return given
 
 
-def write_record(given: argparse.Namespace, inputs: Mapping[str, str], stage: str, rows: Mapping[str, object]) -> None:
+def leave(given: argparse.Namespace, inputs: Mapping[str, str], stage: str, rows: Mapping[str, object]) -> None:
     """Write the rows, of what and by which code they are, if ``--json`` asks for it."""
-    if given.json:
-        record = {"inputs": inputs, "lifter": given.lifter, "views": given.views, "subjects": given.names}
-        record |= {"code": code_hash(stage), "rows": rows}
-        given.json.write_text(json.dumps(record, indent=1) + "\n")
+    found = {"inputs": inputs, "lifter": given.lifter, "views": given.views, "subjects": given.names}
+    write_record(given.json, {**found, "code": code_hash(stage), "rows": rows})
 
 
 def main() -> None:
@@ -264,7 +262,7 @@ def main() -> None:
         if n == 0:
             print(" " * 52 + " ".join(f"{k.replace('_percent', '_%'):>14.14}" for k in figures))
         print(f"{label:52}" + " ".join(f"{v:14.2f}" for v in figures.values()))
-    write_record(given, inputs, "posemill.stages.place", rows)
+    leave(given, inputs, "posemill.stages.place", rows)
 
 
 if __name__ == "__main__":
