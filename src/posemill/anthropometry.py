@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemill.arrays import Points2
+from posemill.arrays import Points2, Points3
 from posemill.skeleton import JOINT_SETS, bone_lengths, joint_set
 
 __all__ = [
     "ANKLE_HEIGHT",
     "BEARING_HEIGHT",
+    "LEG_M",
     "LOWEST_ANKLE",
     "SEGMENTS",
     "SOLE_HEIGHT",
     "STANDARD_LENGTH_M",
     "body_length",
+    "leg_length",
     "stature_px",
 ]
 
@@ -34,6 +36,9 @@ BEARING_HEIGHT = 0.015
 """Of a heel or big toe that bears the foot alone, which then rolls about the heel's rim or the ball of the foot."""
 LOWEST_ANKLE = 0.039
 """Of the ankle's joint centre (Drillis and Contini): the joint called ankle is not lower, however the foot turns."""
+
+LEG_M = (0.2, 1.4)
+"""Thigh and shin together: of a small child, of the tallest people."""
 
 _BODY = JOINT_SETS["h36m17"]
 _CHILDREN = [_BODY.joints[child] for _, child in _BODY.bones]
@@ -79,3 +84,11 @@ def stature_px(keypoints: Points2, joints: str) -> np.ndarray:
 def body_length(joints: np.ndarray) -> np.ndarray:
     """Thigh + shank (mean of both sides) + trunk along the spine, h36m17 (..., 17, 3) to (...), unit of the input."""
     return np.where(_LENGTH_WEIGHTS > 0, bone_lengths(joints), 0.0) @ _LENGTH_WEIGHTS
+
+
+def leg_length(joints: Points3, joints_of: str) -> float:
+    """Thigh and shin together, median over frames and sides of (T, J, 3), in their unit; NaN where no leg is known."""
+    of = joint_set(joints_of)
+    hip, knee, ankle = (joints[:, of.indices((f"left_{n}", f"right_{n}"))] for n in ("hip", "knee", "ankle"))
+    legs = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
+    return float(np.nanmedian(legs)) if np.isfinite(legs).any() else float("nan")

@@ -142,6 +142,8 @@ class Camera:
             dist = np.append(dist, 0.0)
         if dist.shape != (5,) or not np.isfinite(dist).all():
             raise InputError(f"distortion: expected 4 or 5 finite values (k1 k2 p1 p2 [k3]), got {dist.tolist()}")
+        if not 0 <= self.focal_sigma < 1:
+            raise InputError(f"focal_sigma: expected a share from 0 to 1 of the focal length, got {self.focal_sigma}")
         object.__setattr__(self, "K", k)
         object.__setattr__(self, "dist", dist)
         if (self.R is None) != (self.t is None):

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from posemill.clips import IMAGES, VIDEOS, Clip, Clips, kind_of, safe_id
 from posemill.errors import InputError
+from posemill.formats.schema import OWN_NAMES
 
-__all__ = ["COLUMNS", "find_clips", "parse_box", "read_folder", "read_sheet"]
+__all__ = ["COLUMNS", "RANGES", "find_clips", "parse_box", "read_folder", "read_sheet"]
 
 COLUMNS = (
     "subject",
@@ -39,14 +40,15 @@ COLUMNS = (
     "camera_moves",
 )
 _MOVES = ("no", "pan")
-_RANGES = {
+RANGES = {
     "height_m": (0.3, 2.6),
     "fps": (0.1, 2000.0),
     "fov_deg": (1.0, 175.0),
-    "focal_px": (1.0, 1e6),
+    "focal_px": (10.0, 1e6),
     "start_s": (0.0, 1e6),
     "camera_height_m": (0.05, 100.0),
 }
+"""What a number of the sheet may be, from and to."""
 
 
 def read_sheet(sheet: Path) -> tuple[list[Clip], list[str]]:
@@ -80,7 +82,7 @@ def read_sheet(sheet: Path) -> tuple[list[Clip], list[str]]:
     for number, line in numbered[1:]:
         row = next(csv.reader([line], delimiter="\t"))
         cells = {k: v.strip() for k, v in zip(header, row, strict=False) if v.strip()}
-        clip, found = _row(cells, sheet.parent, len(row) > len(header), exists)
+        clip, found = _row(cells, sheet.parent, any(map(str.strip, row[len(header) :])), exists)
         problems += [f"{sheet}:{number}: {problem}" for problem in found]
         if not found:
             clips.append(clip)
@@ -92,9 +94,9 @@ def _row(cells: dict[str, str], folder: Path, too_long: bool, exists: Callable[[
     ids = {name: safe_id(cells.get(name, "")) for name in ("subject", "clip")}
     for name, value in ids.items():
         if not value:
-            problems.append(f"{name}: expected letters or digits, got {cells.get(name, 'nothing')!r}")
+            problems.append(f"{name}: expected letters or digits (A-Z a-z 0-9), got {cells.get(name, 'nothing')!r}")
     numbers = {}
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in RANGES.items():
         if name in cells:
             try:
                 numbers[name] = float(cells[name].replace(",", "."))
@@ -211,6 +213,7 @@ def find_clips(sheet: Path | None, folder: Path | None, *, demo: Path | None = N
     result = Clips(problems=problems)
     rows = [*found, *own]
     counts = Counter((clip.subject.casefold(), clip.clip.casefold()) for clip in rows)
+    spellings: dict[str, str] = {}
     for clip in rows:
         key = (clip.subject, clip.clip)
         braced = [str(p) for p in clip.files if re.search(r"[{}\n]", str(p))]
@@ -218,12 +221,18 @@ def find_clips(sheet: Path | None, folder: Path | None, *, demo: Path | None = N
             # Snakemake takes them for wildcards.
             problems.append(f"{braced[0]!r}: expected a path without braces and line ends; rename it")
         elif not all(key):
-            problems.append(f"{clip.video}: expected a name with letters or digits, got none; rename it")
+            problems.append(f"{clip.video}: expected a name with letters or digits (A-Z a-z 0-9), got none; rename it")
+        elif clip.clip in OWN_NAMES:
+            problems.append(f"{clip.video}: clip {clip.clip}: posemill's files have a part of that name; rename it")
         elif counts[key[0].casefold(), key[1].casefold()] > 1:
             problems.append(
                 f"{clip.video}: subject {clip.subject}, clip {clip.clip}: expected each once, got it "
                 f"{counts[key[0].casefold(), key[1].casefold()]} times (characters outside A-Z a-z 0-9 . _ - became _)"
             )
+        elif spellings.setdefault(clip.subject.casefold(), clip.subject) != clip.subject:
+            # Some disks would put both into one folder.
+            other = spellings[clip.subject.casefold()]
+            problems.append(f"{clip.video}: subject {clip.subject}: expected one spelling, got {other} too")
         else:
             result.clips[key] = clip
     result.problems += _disagreements(result.clips.values())

@@ -90,7 +90,7 @@ def load(values: Mapping[str, Any]) -> Config:
         One line that names the key, what was found and what exists.
     """
     try:
-        config = Config.model_validate(dict(values))
+        config = Config.model_validate(_with_nulls(dict(values)))
     except ValidationError as error:
         unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden" and len(e["loc"]) == 1]
         hint = f"; keys: {', '.join(Config.model_fields)}" if unknown else ""
@@ -108,6 +108,15 @@ def load(values: Mapping[str, Any]) -> Config:
     if ".." in results.parts:
         raise InputError(f"configuration: results: expected a folder without '..', got {config.results}")
     return config
+
+
+def _with_nulls(value: Any) -> Any:
+    """``--config clips=null`` comes from Snakemake as text, in tables and lists too."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(one) for one in value]
+    return None if value == "null" else value
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ K = np.array([[900.0, 0, 319.5], [0, 910, 239.5], [0, 0, 1]])
 QUARTER_TURN = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # about z
 CAMERA = Camera(640, 480, K, np.array([0.1, -0.2, 0.001, 0.002, 0.05]), QUARTER_TURN, np.array([1.0, 2, 3]))
 
+ONE = '{"width": 4, "height": 3, "K": [[5, 0, 2], [0, 5, 1], [0, 0, 1]]}'
+
 OPENCV = """%YAML:1.0
 ---
 calibration_time: "some day"
@@ -53,6 +55,9 @@ fisheye = true
 adjusted = false
 error = 0.0
 """
+
+
+ONE = '{"width": 4, "height": 3, "K": [[5, 0, 2], [0, 5, 1], [0, 0, 1]]}'
 
 
 def put(folder: Path, name: str, text: str) -> Path:
@@ -122,6 +127,18 @@ def test_sports2d_demo_stands_upright(shared_data: Path) -> None:
         ("a.json", '{"width": 4, "height": 3.5, "K": []}', None, r"image size: expected whole positive pixels"),
         ("a.json", '{"width": 4, "height": 3, "K": [[0, 0, 0], [0, 0, 0], [0, 0, 0]]}', None, r"camera matrix"),
         ("a.yml", OPENCV.replace("rows: 5", "rows: 8").replace("0.05 ]", "0.05, 1, 2, 3 ]"), None, "8 coefficients"),
+        ("a.yml", OPENCV.replace("image_width", "fisheye_model: 1\nimage_width"), None, "lens: expected no fisheye"),
+        ("a.json", '{"cameras": {"a": 3}}', None, r"camera: expected a table of names and values, got int"),
+        ("a.json", '{"cameras": {}}', None, r"cameras: expected one or more"),
+        ("a.json", '{"width": Infinity, "height": 3, "K": []}', None, r"bad numbers"),
+        ("a.json", ONE.replace("}", ', "focal_sigma": -1}'), None, r"focal_sigma: expected a share"),
+        (
+            "a.json",
+            ONE.replace("}", ', "R": [[1,0,0],[0,1,0],[0,0,1]], "t": [0, 900, 4000]}'),
+            None,
+            r"4100 m .* metres",
+        ),
+        ("a.xml", "<opencv_storage/>", None, r"Human3.6M's metadata.xml .* read as .yml or .json"),
         ("a.yml", "a: !!python/object/apply:os.system ['true']", None, r"expected yml, got a file that is not"),
         ("a.yml", "a: [", None, r"expected yml, got a file that is not"),
     ],

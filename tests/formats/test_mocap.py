@@ -126,10 +126,13 @@ def test_a_folder_becomes_a_motion_file(person: Path, tmp_path: Path):
     wild = still()
     wild[60] += 5.0
     made.bvh(tmp_path / "08_06.bvh", wild)
+    whole = (tmp_path / "08_05.bvh").read_text()
+    (tmp_path / "08_07.bvh").write_text(whole[: len(whole) // 2])
     output = tmp_path / "out" / "motion.h5"
     left_out = import_motion([tmp_path], output)
-    assert [Path(line.split(":")[0]).name for line in left_out] == ["07_01.bvh", "08_06.bvh"]
+    assert [Path(line.split(":")[0]).name for line in left_out] == ["07_01.bvh", "08_06.bvh", "08_07.bvh"]
     assert "07_01.amc is the original" in left_out[0] and "m/s (more than 14)" in left_out[1]
+    assert "08_07.bvh: left out: BVH motion values: expected" in left_out[2]
     clips = read_motion(output)
     assert [(c.group, c.subject, c.clip, c.fps) for c in clips] == [
         ("train", "S007", "07_01", 50),

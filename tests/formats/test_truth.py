@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
 from posemill.errors import InputError
 from posemill.formats.artifact import write
+from posemill.formats.bvh import write_bvh
+from posemill.formats.bvh_rig import bvh_from_joints
 from posemill.formats.motion import MOTION_JOINTS
 from posemill.formats.trc import write_trc
 from posemill.formats.truth import read_truth
+from posemill.skeleton import joint_set
 from posemill.stages import evaluate
 from tests.stages import exported_subject as es
+from tests.walker import SET, walker
 
 FRAMES = 120
 TIME = np.arange(FRAMES) / es.FPS
@@ -136,3 +142,41 @@ def test_other_files_are_refused_in_one_line(tmp_path):
         with pytest.raises(InputError, match=f"{name}.*expected") as error:
             read_truth(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+MIXAMO = {
+    **{f"{s.lower()}_{ours}": f"mixamorig:{s}{theirs}" for s in ("Left", "Right") for ours, theirs in (
+        ("hip", "UpLeg"), ("knee", "Leg"), ("ankle", "Foot"), ("clavicle", "Shoulder"), ("shoulder", "Arm"),
+        ("elbow", "ForeArm"), ("wrist", "Hand"))},
+    "pelvis": "mixamorig:Hips",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("units_per_m", [1.0, 100.0, 1000.0])
+@pytest.mark.parametrize("names", [{}, MIXAMO], ids=["own", "mixamo"])
+def test_bvh_of_other_systems(tmp_path, names, units_per_m):
+    _, world = walker(20)
+    bvh, _ = bvh_from_joints(world, fps=25, frame="world", names=names)
+    places = [i for node in bvh.channels for i in (c.endswith("position") for c in node)]
+    scaled = np.where(places, units_per_m / 100, 1.0) * bvh.motion
+    write_bvh(tmp_path / "walk.p1.bvh", replace(bvh, offsets=units_per_m / 100 * bvh.offsets, motion=scaled))
+    poses = read_truth(tmp_path / "walk.p1.bvh")
+    clip = poses.clips["walk"]
+    assert poses.joint_set == ("limbs12" if names else "h36m17") and clip.rate == pytest.approx(25)
+    index = SET.indices(joint_set(poses.joint_set).joints)
+    assert np.abs(clip.joints["world"] - world[:, index]).max() < 2e-3
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [
+    ("left_elbow", "bone_7", "nodes for"),
+    ("OFFSET", "OFFSET", "length unit: expected legs of"),
+])  # fmt: skip
+def test_bvh_that_is_no_body_is_told_in_one_line(tmp_path, old, new, says):
+    _, world = walker(5)
+    bvh, _ = bvh_from_joints((1.0 if new != old else 1e-3) * world, fps=25, frame="world")
+    write_bvh(tmp_path / "a.bvh", bvh)
+    text = (tmp_path / "a.bvh").read_text()
+    (tmp_path / "a.bvh").write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=says) as error:
+        read_truth(tmp_path / "a.bvh")
+    assert str(error.value).startswith(str(tmp_path / "a.bvh")) and "\n" not in str(error.value)

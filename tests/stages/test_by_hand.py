@@ -134,3 +134,24 @@ def test_lists_and_doctor(posemill):
     assert code == 0 and all(name in text for name in ("mediapipe", "linear", "stub_tall", "Apache-2.0"))
     code, text = posemill("doctor")
     assert code == 0 and "mediapipe" in text and "Snakemake" not in text.splitlines()[0]
+
+
+def test_what_was_typed_is_held_to_what_a_sheet_may_say(posemill, tmp_path):
+    write_video(tmp_path / "v.mp4", 10)
+    (tmp_path / "c.json").write_text('{"cameras": {"a": 3}}')
+    code, text = posemill(*"detect v.mp4 -o d.h5 --detector stub_standing --clip v".split())
+    assert (code, text) == (0, "")
+    for step, said in (
+        ("detect v.mp4 -o x.h5 --detector stub_standing --fps=-3", "--fps: expected a number from 0.1 to 2000"),
+        ("detect v.mp4 -o x.h5 --detector stub_standing --clip box", "clip: expected another name"),
+        ("gather d.h5 -o x.h5 --focal-px 0", "--focal-px: expected a number from 10 to 1e+06, got 0.0"),
+        ("gather d.h5 -o x.h5 --subject-box 1,2,3", "subject_box: expected left,top,right,bottom"),
+        ("skeleton d.h5 d.h5 -o x.h5 --height-m 175", "--height-m: expected a number from 0.3 to 2.6, got 175.0"),
+        ("place d.h5 d.h5 -o x.h5 --skeleton s.h5 --height-m 1.7", "expected --skeleton, or heights"),
+        ("merge d.h5 d.h5 d.h5 -o x.h5 --option a=[", "--option: a: expected YAML"),
+    ):
+        code, text = posemill(*step.split())
+        assert code == 1 and said in text and text.count("\n") == 1, (step, text)
+    assert not (tmp_path / "x.h5").exists()
+    code, text = posemill(*"gather d.h5 -o k.h5 --calibration c.json".split())
+    assert code == 0 and "clip v failed: c.json: camera: expected a table of names and values" in text

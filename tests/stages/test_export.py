@@ -75,7 +75,8 @@ def test_varying_time_stamps_are_resampled_and_said(tmp_path):
     export.run(tmp_path / "p.h5", tmp_path / "out", BVH)
     back = joints_from_bvh(read_bvh(tmp_path / "out/walk.p1.bvh"), "world")
     np.testing.assert_allclose(back, es.joints_world(20)[:, :17], atol=1e-5)
-    assert json.loads((tmp_path / "out/walk.p1.json").read_text())["resampled"]
+    note = json.loads((tmp_path / "out/walk.p1.json").read_text())
+    assert note["resampled"] and [(gap["first"], gap["last"]) for gap in note["interpolated"]] == [(5, 6), (11, 11)]
 
 
 def test_resample_by_hand():

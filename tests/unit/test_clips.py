@@ -51,8 +51,8 @@ def test_all_problems_come_in_one_report_with_file_and_line(tmp_path):
     assert [c.clip for c in clips] == ["d"]
     text = "\n".join(problems)
     assert f"{path}:2: video: expected a file, got nothing at" in text
-    assert f"{path}:3: subject: expected letters or digits, got 'nothing'" in text
-    assert f"{path}:4: clip: expected letters or digits, got '..'" in text
+    assert f"{path}:3: subject: expected letters or digits (A-Z a-z 0-9), got 'nothing'" in text
+    assert f"{path}:4: clip: expected letters or digits (A-Z a-z 0-9), got '..'" in text
     assert f"{path}:4: height_m: expected a number from 0.3 to 2.6, got 'tall'" in text
     assert f"{path}:4: kind: expected video or stills, got 'film'" in text
 
@@ -183,3 +183,14 @@ def test_a_camera_that_moves_is_said_in_one_way_and_is_its_clips_own(tmp_path):
         "camera_path: expected a file, got nothing at",
     ]
     assert all(what in problem for what, problem in zip(said, found.problems, strict=True))
+
+
+def test_names_that_files_need_and_two_spellings_of_a_subject_are_told(tmp_path):
+    (tmp_path / "v.mp4").touch()
+    rows = "anna|box|v.mp4||\nanna|a|v.mp4||\t\nAnna|b|v.mp4||\nanna|c|v.mp4|1,200|\n"
+    found = find_clips(sheet(tmp_path, "subject|clip|video|focal_px|fps\n" + rows), None)
+    assert list(found.clips) == [("anna", "a")]
+    text = "\n".join(found.problems)
+    assert "clip box: posemill's files have a part of that name; rename it" in text
+    assert "subject Anna: expected one spelling, got anna too" in text
+    assert "focal_px: expected a number from 10 to 1e+06, got '1,200'" in text

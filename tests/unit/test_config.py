@@ -29,6 +29,10 @@ def test_options_page_is_what_the_command_prints(root):
     assert "| `gates.moved_mm` | {warn, fail} |" in page
 
 
+def test_null_of_the_command_line_is_null():
+    assert load({"clips": "null", "depth": {"model": "null"}}) == load({"clips": None})
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

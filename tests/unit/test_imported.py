@@ -80,7 +80,7 @@ def test_camera_axes_are_taken_as_they_are():
     for frame in ("camera", "relative"):
         found, how = lift(PoseClip(time, {frame: pose + np.array([1.0, 2, 3])}), time, keypoints)
         np.testing.assert_allclose(found.joints_relative, pose, atol=1e-9)
-        assert how == f"in the file, frame {frame}"
+        assert how == f"in the file, frame {frame}, 0.0% of the body's size off the picture"
     assert (found.sigma[:, 1:] == SIGMA_M).all() and found.valid.all()
 
 
@@ -111,3 +111,17 @@ def test_stills_take_their_poses_in_order():
     np.testing.assert_allclose(found.joints_relative, pose, atol=1e-9)
     with pytest.raises(ClipError, match="expected 6, one for each image, got 5"):
         lift(PoseClip(np.arange(5.0), {"relative": pose[:5]}, temporal=False), np.arange(6.0), keypoints)
+
+
+def test_camera_axes_that_are_none_and_mirrored_axes_are_refused():
+    time, pose, keypoints = seen()
+    with pytest.raises(ClipError, match=r"joints (miss the picture's by|are behind)"):
+        lift(PoseClip(time, {"camera": pose @ OTHER.T}), time, keypoints)
+    with pytest.raises(ClipError, match="right-handed axes"):
+        lift(PoseClip(time, {"world": pose @ OTHER.T * (-1, 1, 1)}), time, keypoints)
+
+
+def test_poses_in_another_unit_are_refused():
+    time, pose, keypoints = seen()
+    with pytest.raises(ClipError, match=r"metres, legs of 0\.2 to 1\.4, got \d{3}.*units"):
+        lift(PoseClip(time, {"world": 1000 * pose}), time, keypoints)

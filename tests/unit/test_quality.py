@@ -173,6 +173,9 @@ def test_gaps_are_counted_in_joints_and_seconds():
     # Uneven stamps count as they are; the last frame lasts as long as it is said to.
     known = np.array([True, False, True, False])
     assert longest_gap_s(np.array([0.0, 1.0, 4.0, 4.5]), known) == pytest.approx(3)
+    # So do frames that are not there.
+    assert longest_gap_s(np.array([0.0, 1.0, 2.0, 52.0, 53.0]), np.ones(5, bool)) == pytest.approx(49)
+    assert longest_gap_s(np.array([0.0, 1.0, 2.2, 3.0]), np.ones(4, bool)) == 0
     assert longest_gap_s(np.array([0.0, 1.0, 2.0, 4.5]), known, frame_s=7.0) == pytest.approx(7)
 
 

@@ -107,6 +107,14 @@ def test_thin_evidence_gives_a_reason_and_no_floor(change, reason):
     assert isinstance(found, str) and reason in found
 
 
+def test_poses_without_heels_and_toes_say_as_much_as_those_that_cannot_have_them():
+    time, joints = before(CAMERAS["front"])
+    joints[:, 17:] = np.nan
+    without, never = (look(time, p, of, HEIGHT_M) for p, of in ((joints, "posemill21"), (joints[:, :17], "h36m17")))
+    assert without.upright_s == never.upright_s > 3
+    np.testing.assert_array_equal(without.spots.points, never.spots.points)
+
+
 def test_nothing_and_a_limit():
     assert "nobody" in str(fit_floor([]))
     time, joints = before(CAMERAS["front"], "wave")

@@ -11,11 +11,23 @@ import yaml
 from cyclopts import App, Parameter
 
 from posemill import torch7
-from posemill.errors import InputError, PosemillError
+from posemill.clip_sources import RANGES
+from posemill.errors import InputError, PosemillError, expected
 from posemill.plan import plan
 from posemill.provenance import StageRequest
 
-__all__ = ["NewClip", "Options", "Output", "Said", "Stage", "app", "clip_sheet", "stage_options", "stage_request"]
+__all__ = [
+    "NewClip",
+    "Options",
+    "Output",
+    "Said",
+    "Stage",
+    "app",
+    "clip_sheet",
+    "said",
+    "stage_options",
+    "stage_request",
+]
 
 app = App(
     name="posemill",
@@ -62,7 +74,10 @@ def stage_options(pairs: list[str] | None) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--option: expected name=value, got {pair!r}")
-        values[name] = yaml.safe_load(value)
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(expected(f"--option: {name}", "YAML, as in a configuration file", value)) from None
     return values
 
 
@@ -96,8 +111,19 @@ def stage_request(
     return request
 
 
+def said(**numbers: float | None) -> dict[str, float | None]:
+    """Numbers of a clip or person that were typed, by the sheet's names; raises InputError for what a sheet refuses."""
+    for name, value in numbers.items():
+        low, high = RANGES[name]
+        if value is not None and not low <= value <= high:
+            raise InputError(expected(f"--{name.replace('_', '-')}", f"a number from {low:g} to {high:g}", value))
+    return numbers
+
+
 def clip_sheet(video: Path, detector: str, new: NewClip | None) -> dict[str, Any]:
     """Say of a clip what a sheet would say, and which Lua works on it where one does."""
     from posemill.clips import kind_of
 
-    return {**asdict(new or NewClip()), "kind": kind_of(video), **torch7.sheet(detector)}
+    new = new or NewClip()
+    said(fps=new.fps, start_s=new.start_s)
+    return {**asdict(new), "kind": kind_of(video), **torch7.sheet(detector)}

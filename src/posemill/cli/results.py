@@ -50,7 +50,7 @@ def evaluate(
     prediction
         File that posemill merge, publish or lift wrote; or what may be a truth.
     truth
-        File of kind truth3d (posemill twin writes one), motion HDF5, TRC, npz, or a folder of TRC or npz per clip.
+        File of kind truth3d (posemill twin writes one), motion HDF5, TRC, BVH, npz, or a folder of such.
     keypoints2d
         Adds the error of the 2D keypoints.
     protocol

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from posemill.cli.common import NewClip, Options, Output, Stage, app, clip_sheet, stage_request
+from posemill.cli.common import NewClip, Options, Output, Stage, app, clip_sheet, said, stage_request
+from posemill.clip_sources import parse_box
 from posemill.errors import InputError, expected
 
 
@@ -41,6 +42,7 @@ def detect(
 
     sheet = clip_sheet(video, detector, new)
     run.run(video, output, stage_request("detect", stage, detector, option, sheet), truth, peaks)
+    _tell_failed(output, "detections2d", stage)
 
 
 @app.command(name="camera")
@@ -76,8 +78,8 @@ def pan(
     sheet: dict[str, Any] = {}
     if stage is None:
         calibrated = None if calibration is None else str(calibration)
-        lens = {"camera": camera, "calibration": calibrated, "focal_px": focal_px, "fov_deg": fov_deg}
-        sheet = {"lens": lens, "start_s": start_s}
+        lens = {"camera": camera, "calibration": calibrated, **said(focal_px=focal_px, fov_deg=fov_deg)}
+        sheet = {"lens": lens, **said(start_s=start_s)}
     run.run(video, detections, output, stage_request("camera", stage, "", None, sheet))
 
 
@@ -108,7 +110,7 @@ def depth(
     from posemill.stages import depth as run
 
     options = [*(option or []), *([f"model={model}"] if model else [])]
-    run.run(video, detections, output, stage_request("depth", stage, "", options, {"start_s": start_s}))
+    run.run(video, detections, output, stage_request("depth", stage, "", options, said(start_s=start_s)))
 
 
 @app.command
@@ -121,6 +123,7 @@ def gather(
     focal_px: float | None = None,
     fov_deg: float | None = None,
     camera_path: Path | None = None,
+    subject_box: str | None = None,
     option: Options = None,
     stage: Stage = None,
 ) -> None:
@@ -136,6 +139,8 @@ def gather(
         Focal length, or horizontal field of view, where there is no calibration.
     camera_path
         Where a camera that moves was: a TUM trajectory, or JSON as posemill camera writes it.
+    subject_box
+        Who it is where several people are seen: left,top,right,bottom in px, or seconds:left,top,right,bottom.
     """
     from posemill.formats import artifact
     from posemill.stages import gather as run
@@ -143,11 +148,16 @@ def gather(
     sheet: dict[str, Any] = {}
     if stage is None:
         calibrated = None if calibration is None else str(calibration)
-        given = {"camera": camera, "calibration": calibrated, "focal_px": focal_px, "fov_deg": fov_deg}
+        given: dict[str, Any] = {"camera": camera, "calibration": calibrated}
+        given |= said(focal_px=focal_px, fov_deg=fov_deg)
         if camera_path is not None:
             given["camera_path"] = str(camera_path)
+        if subject_box is not None:
+            parse_box(subject_box)
+            given["subject_box"] = subject_box
         sheet = {"clips": {clip: given for path in detections for clip in artifact.read(path, "detections2d").clips}}
     run.run(detections, output, stage_request("gather", stage, "", option, sheet))
+    _tell_failed(output, "keypoints2d", stage)
 
 
 @app.command
@@ -169,7 +179,8 @@ def lift(
     lifter
         Which lifter (posemill list lifters).
     pose3d
-        CLIP=FILE: poses that another system made of that clip (TRC, npz, an artifact), taken instead; may be repeated.
+        CLIP=FILE: poses that another system made of that clip (TRC, BVH, npz, an artifact), taken instead; may be
+        repeated.
     """
     from posemill.stages import lift as run
 
@@ -178,6 +189,7 @@ def lift(
         raise InputError(expected("--pose3d", "CLIP=FILE", ", ".join(pose3d or [])))
     sheet = {"pose3d": given} if given else {}
     run.run(keypoints2d, output, stage_request("lift", stage, lifter, option, sheet))
+    _tell_failed(output, "lifted3d", stage)
 
 
 @app.command
@@ -208,8 +220,11 @@ def place(
     """
     from posemill.stages import place as run
 
+    if skeleton and (height_m, camera_height_m) != (None, None):
+        raise InputError(expected("place", "--skeleton, or heights for the metres without one", "both"))
     sheet = {} if stage else _bodily(keypoints2d, height_m, camera_height_m, one_camera)
     run.run(keypoints2d, lifted3d, output, stage_request("place", stage, "", option, sheet), skeleton)
+    _tell_failed(output, "placed3d", stage)
 
 
 @app.command
@@ -244,15 +259,25 @@ def skeleton(
     run.run(keypoints2d, lifted3d, output, stage_request("skeleton", stage, "", option, sheet), depths or [])
 
 
+def _tell_failed(output: Path, kind: str, stage: str | None) -> None:
+    """Say by hand which clips failed; a workflow says it at its end."""
+    from posemill.formats import artifact
+
+    for name, clip in artifact.read(output, kind).clips.items() if stage is None else ():
+        if clip.status == "failed":
+            print(f"posemill: {output}: clip {name} failed: {clip.reason}", file=sys.stderr)
+
+
 def _bodily(
     keypoints2d: Path, height_m: float | None, camera_height_m: float | None, one_camera: bool
 ) -> dict[str, Any]:
     """Say of a file's clips what a sheet would say."""
     from posemill.formats import artifact
 
+    numbers = said(height_m=height_m, camera_height_m=camera_height_m)
     clips = sorted(artifact.read(keypoints2d, "keypoints2d").clips)
     return {
-        "height_m": height_m,
+        "height_m": numbers["height_m"],
         "camera_heights_m": dict.fromkeys(clips, camera_height_m) if camera_height_m else {},
         "cameras": dict.fromkeys(clips, clips[0]) if one_camera and clips else {},
     }
@@ -272,6 +297,7 @@ def merge(
     from posemill.stages import merge as run
 
     run.run(keypoints2d, lifted3d, placed3d, output, stage_request("merge", stage, "", option))
+    _tell_failed(output, "merged3d", stage)
 
 
 @app.command

@@ -11,7 +11,7 @@ import numpy as np
 from posemill.camera import Camera
 from posemill.camera_motion import CameraMotion
 from posemill.errors import ArtifactError, expected
-from posemill.formats.schema import COORDINATES, SCHEMAS, Field, Schema
+from posemill.formats.schema import COORDINATES, OWN_NAMES, SCHEMAS, Field, Schema
 from posemill.skeleton import joint_set
 
 __all__ = [
@@ -89,6 +89,8 @@ def validate(artifact: Artifact, where: object) -> None:
     sizes = {name: len(labels) for name, labels in coordinates(artifact.joint_set).items()}
     for name in (artifact.subject, *artifact.clips):
         _check_id(name, where)
+        if name in OWN_NAMES:
+            raise ArtifactError(expected("clip", "another name: files have parts called so", name, where=where))
     _check_fields(artifact.arrays, schema.subject, sizes, f"{where}: /")
     for clip_id, clip in artifact.clips.items():
         _check_clip(clip, schema, sizes, f"{where}: /{clip_id}")

@@ -42,6 +42,9 @@ from posemill.geometry import rotation_between
 
 __all__ = ["UP_AXES", "read_calibration", "write_calibration"]
 
+# Farther from the origin than any room or field: millimetres.
+_FAR_M = 500.0
+
 
 def read_calibration(path: Path, camera: str | None = None) -> Camera:
     """Read one camera.
@@ -66,17 +69,23 @@ def read_calibration(path: Path, camera: str | None = None) -> Camera:
     name = "" if "" in entries else camera
     if name is None and len(entries) == 1:
         name = next(iter(entries))
+    if not entries:
+        raise InputError(expected("cameras", "one or more", "none", where=path))
     if name is None or name not in entries:
         do = "name it in the sheet's column camera"
         raise InputError(expected("camera", " or ".join(sorted(entries)), camera, where=path, do=do))
     read, entry = entries[name]
     try:
-        return read(entry)
+        found = read(entry)
+        if found.R is not None and found.t is not None and np.linalg.norm(found.t) > _FAR_M:
+            away = f"a camera {np.linalg.norm(found.t):.0f} m from where it measures from"
+            raise InputError(expected("place in the world", "metres", away, do="bring t to metres, near the origin"))
+        return found
     except KeyError as error:
         raise InputError(f"{path}: camera {name or 'calibration'}: expected {error.args[0]}, got none") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: expected a camera calibration, got one with bad numbers: {error}") from None
 
 
@@ -159,7 +168,7 @@ def _entries(content: Mapping[str, Any], path: Path) -> dict[str, tuple[Callable
     tables = {str(k): v for k, v in content.items() if isinstance(v, Mapping) and "matrix" in v and "size" in v}
     named = {str(v.get("name", k)): v for k, v in tables.items()}
     if tables:
-        # Pose2Sim's cameras go by their table or by their name.
+        # Pose2Sim's cameras go by their name, or by their table where names are not told apart.
         chosen = named if len(named) == len(tables) else tables
         world = content.get("metadata")
         return {
@@ -170,7 +179,9 @@ def _entries(content: Mapping[str, Any], path: Path) -> dict[str, tuple[Callable
     raise InputError(expected("calibration", want, ", ".join(map(str, content)) or "nothing", where=path))
 
 
-def _from_posemill(entry: Mapping[str, Any]) -> Camera:
+def _from_posemill(entry: Any) -> Camera:
+    if not isinstance(entry, Mapping):
+        raise InputError(expected("camera", "a table of names and values", type(entry).__name__))
     r, t = entry.get("R"), entry.get("t")
     return Camera(
         *_size(entry["width"], entry["height"]),
@@ -183,6 +194,8 @@ def _from_posemill(entry: Mapping[str, Any]) -> Camera:
 
 
 def _from_opencv(entry: Mapping[str, Any]) -> Camera:
+    if entry.get("fisheye_model") or entry.get("fisheye"):
+        raise InputError(expected("lens", "no fisheye", "a fisheye model", do="calibrate with the pinhole model"))
     model = str(entry.get("distortion_model", "plumb_bob"))
     if model not in ("plumb_bob", "radtan", "rational_polynomial"):
         raise InputError(expected("distortion model", "plumb_bob", model, do="calibrate with the pinhole model"))

@@ -245,9 +245,11 @@ def _lens(content: Mapping[str, Any], k: np.ndarray) -> dict[str, Any]:
     """Distortion and size of the picture that the frames' K are of; each K is checked."""
     try:
         width, height = int(content["width"]), int(content["height"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError("expected width and height of the pictures that K is of, got none") from None
-    dist = _numbers(content.get("dist", [0.0] * 5), (5,), "dist")
+    given = content.get("dist", [0.0] * 5)
+    # k3 may be left out, as in calibrations.
+    dist = _numbers([*given, 0.0] if isinstance(given, list) and len(given) == 4 else given, (5,), "dist")
     for i, one in enumerate(k):
         try:
             Camera(width, height, one, dist)

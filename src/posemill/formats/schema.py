@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COORDINATES", "SCHEMAS", "Field", "Schema"]
+__all__ = ["COORDINATES", "OWN_NAMES", "SCHEMAS", "Field", "Schema"]
 
 FLOAT, FLAG = "float32", "bool"
 
@@ -156,3 +156,15 @@ SCHEMAS: dict[str, Schema] = {
         ),
     )
 }
+
+OWN_NAMES = frozenset(
+    name + beyond
+    for schema in SCHEMAS.values()
+    for beyond in ("", "_beyond")
+    for name in (
+        *("joint", "bone", *COORDINATES),
+        *(field.name for field in schema.subject),
+        *(dim for field in (*schema.subject, *schema.clip, *schema.track) for dim in field.dims),
+    )
+)
+"""What stands beside the clips of a file, so that no clip can have that name."""

@@ -8,8 +8,9 @@ artifact ``merged3d``         camera, and the world where its camera stands ther
 artifact ``lifted3d``         relative: camera axes, the root at the origin
 motion HDF5                   world; clips of one subject (``posemill.formats.motion``)
 ``.trc``                      world (y up in the file, z up here); one clip, named as the file
+``.bvh``                      world (y up in the file, z up here); one clip, named as the file; m, cm or mm by the legs
 ``.npz``                      as its ``frame`` says, else unknown; one clip, named as the file
-a folder                      of ``.trc`` and ``.npz`` files, one per clip
+a folder                      of ``.trc``, ``.bvh`` and ``.npz`` files, one per clip
 ============================  ===================================================================================
 """
 
@@ -26,6 +27,9 @@ import numpy as np
 from posemill.errors import InputError, expected
 from posemill.formats import artifact as artifacts
 from posemill.formats.artifact import Artifact, Clip, file_sha256
+from posemill.formats.bvh import bvh_joints, read_bvh
+from posemill.formats.bvh_names import joints_of_nodes, metres_per_unit
+from posemill.formats.bvh_rig import from_y_up
 from posemill.formats.motion import read_motion
 from posemill.formats.pose_npz import read_pose_npz
 from posemill.formats.poses import PoseClip, Poses
@@ -34,6 +38,7 @@ from posemill.skeleton import joint_set
 
 __all__ = ["PoseClip", "Poses", "read_truth"]
 
+_FILES = (".trc", ".bvh", ".npz")
 _FEET = ("left", "right")
 _SOLES = ("left_heel", "left_toe", "right_heel", "right_toe")
 
@@ -69,9 +74,11 @@ def read_truth(path: Path, subject: str = "") -> Poses:
         return _read_motion(path, subject)
     if start.startswith(b"PathFileType") or path.suffix.lower() == ".trc":
         return _one_clip(path, "trc", *_read_trc(path))
+    if start.startswith(b"HIERARCHY"):
+        return _one_clip(path, "bvh", *_read_bvh(path))
     if start.startswith(b"PK"):
         return _one_clip(path, "npz", *read_pose_npz(path))
-    raise InputError(expected("contents", "an artifact, motion HDF5, TRC or npz", f"{start[:12]!r}", where=path))
+    raise InputError(expected("contents", "an artifact, motion HDF5, TRC, BVH or npz", f"{start[:12]!r}", where=path))
 
 
 def _one_clip(path: Path, kind: str, joints: str, clip: PoseClip) -> Poses:
@@ -84,9 +91,9 @@ def _clip_id(path: Path) -> str:
 
 
 def _read_folder(path: Path) -> Poses:
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".trc", ".npz") and p.name[0] != ".")
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in _FILES and p.name[0] != ".")
     if not files:
-        raise InputError(expected("contents of the folder", ".trc or .npz files", "none", where=path))
+        raise InputError(expected("contents of the folder", ".trc, .bvh or .npz files", "none", where=path))
     parts = [read_truth(file) for file in files]
     sets = sorted({part.joint_set for part in parts})
     if len(sets) > 1:
@@ -225,3 +232,13 @@ def _read_trc(path: Path) -> tuple[str, PoseClip]:
     joints = np.full((len(trc.time), len(joint_set(name)), 3), np.nan)
     joints[:, index] = trc.points
     return name, PoseClip(trc.time, {"world": joints})
+
+
+def _read_bvh(path: Path) -> tuple[str, PoseClip]:
+    bvh = read_bvh(path)
+    name, index = joints_of_nodes(bvh.names, path)
+    if not bvh.frame_time_s > 0 or not len(bvh.motion):
+        raise InputError(expected("frames", "some, and a Frame Time above 0", f"{len(bvh.motion)}", where=path))
+    joints = bvh_joints(bvh)[:, index]
+    joints = from_y_up(joints * metres_per_unit(joints, name, path), "world")
+    return name, PoseClip(bvh.frame_time_s * np.arange(len(joints)), {"world": joints}, fps=1 / bvh.frame_time_s)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from posemill.anthropometry import LEG_M, leg_length
 from posemill.arrays import Flags, Points2, Times
 from posemill.camera import Camera
 from posemill.errors import ClipError, expected
 from posemill.formats.poses import PoseClip
 from posemill.lifters.protocol import LiftOutput
-from posemill.placement.orientation import camera_orientation
+from posemill.placement.orientation import camera_orientation, miss
 from posemill.skeleton import LIMBS, convert, joint_set
 
 __all__ = ["SIGMA_M", "imported_pose"]
@@ -60,7 +61,7 @@ def imported_pose(
     Raises
     ------
     ClipError
-        No poses at these times, other stills, or poses that are not those of the picture.
+        No poses at these times, other stills, legs that are no person's, or poses that are not those of the picture.
     """
     frame = next((name for name in (*_CAMERA_AXES, *poses.joints) if name in poses.joints), None)
     if poses.failed or frame is None:
@@ -78,11 +79,14 @@ def imported_pose(
             )
         )
     relative, path = found - found[:, [pelvis]], found[:, pelvis]
-    how = f"in the file, frame {frame}"
-    if frame not in _CAMERA_AXES:
-        limbs = joint_set(joints_out).indices(LIMBS)
-        seen, usable, _, _ = convert(np.asarray(keypoints, dtype=np.float64), detected, "limbs12", valid=valid)
-        rotation, off = camera_orientation(relative[:, limbs], camera.normalise(seen), usable & known[:, limbs])
+    limbs = joint_set(joints_out).indices(LIMBS)
+    _check_size(relative[:, limbs])
+    seen, usable, _, _ = convert(np.asarray(keypoints, dtype=np.float64), detected, "limbs12", valid=valid)
+    to_compare = relative[:, limbs], camera.normalise(seen), usable & known[:, limbs]
+    if frame in _CAMERA_AXES:
+        how = f"in the file, frame {frame}, {miss(*to_compare):.1%} of the body's size off the picture"
+    else:
+        rotation, off = camera_orientation(*to_compare)
         relative, path = relative @ rotation.T, path @ rotation.T
         how = f"by one rotation from the keypoints, {off:.1%} of the body's size off"
     relative = np.where(known[..., None], relative, np.nan)
@@ -93,6 +97,14 @@ def imported_pose(
     path = np.where(known[:, [pelvis]], path, np.nan)
     spread = np.where(np.isfinite(path), PATH_SIGMA_M, np.nan)
     return LiftOutput(relative, sigma, known, path, spread, root_free=True), how
+
+
+def _check_size(limbs: np.ndarray) -> None:
+    """Refuse poses (T, 12, 3) that are not in metres: files say their unit or are taken to have that one."""
+    leg = leg_length(limbs, "limbs12")
+    if np.isfinite(leg) and not LEG_M[0] <= leg <= LEG_M[1]:
+        want = f"metres, legs of {LEG_M[0]:g} to {LEG_M[1]:g}"
+        raise ClipError(expected("imported poses", want, f"{leg:.4g}", do="say the file's units"))
 
 
 def _at(poses: PoseClip, frame: str, time: Times) -> np.ndarray:

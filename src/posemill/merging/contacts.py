@@ -174,7 +174,7 @@ def _viterbi(evidence: np.ndarray, step: np.ndarray, rate_hz: float) -> np.ndarr
     leave = 1 - np.exp(-rate_hz * _CHANGES.sum(1) * step[:, None])
     with np.errstate(divide="ignore"):
         change = np.log(leave[:, :, None] * (_CHANGES / _CHANGES.sum(1, keepdims=True)))
-    change[:, range(states), range(states)] = np.log1p(-leave)
+        change[:, range(states), range(states)] = np.log1p(-leave)
     best, back = evidence[0], np.zeros((frames, feet, states), dtype=np.int8)
     for k in range(1, frames):
         paths = best[:, :, None] + change[k]

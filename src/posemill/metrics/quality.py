@@ -28,6 +28,8 @@ from posemill.skeleton import JOINT_SETS, LIMBS, convert
 
 __all__ = ["longest_gap_s", "measure", "weighted_median"]
 
+# A frame that comes after so many times the usual step has others before it that are not there.
+_LATE = 1.5
 _H36M = JOINT_SETS["h36m17"]
 _LIMBS = _H36M.indices(LIMBS)
 _ANKLES = _H36M.indices(("left_ankle", "right_ankle"))
@@ -180,7 +182,9 @@ def _stature_m(in_camera: Points3) -> float:
 
 
 def longest_gap_s(time: Times, known: np.ndarray, *, frame_s: float | None = None) -> float:
-    """Longest time in seconds from a frame without anything to the next one with something; 0 if there is none.
+    """Longest time in seconds without anything, until the next frame that has something; 0 if there is none.
+
+    Frames that are not there count as well: where the next one comes half a frame late or more.
 
     Parameters
     ----------
@@ -191,12 +195,17 @@ def longest_gap_s(time: Times, known: np.ndarray, *, frame_s: float | None = Non
     frame_s
         How long the last frame lasts; default: as long as the median frame.
     """
-    if len(time) < 2 or known.all():
+    if len(time) < 2:
         return 0.0
-    last = float(np.median(np.diff(time))) if frame_s is None else frame_s
+    steps = np.diff(time)
+    usual = float(np.median(steps))
+    leap = max(float(steps.max()) - usual, 0.0) if steps.max() > _LATE * usual else 0.0
+    if known.all():
+        return leap
+    last = usual if frame_s is None else frame_s
     ends = np.append(time, time[-1] + last)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~known).astype(np.int8), [0]])))
-    return float((ends[edges[1::2]] - ends[edges[::2]]).max())
+    return max(leap, float((ends[edges[1::2]] - ends[edges[::2]]).max()))
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

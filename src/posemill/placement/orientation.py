@@ -19,7 +19,7 @@ from posemill.errors import ClipError
 from posemill.geometry import procrustes
 from posemill.placement.equations import closed_form
 
-__all__ = ["camera_orientation"]
+__all__ = ["camera_orientation", "miss"]
 
 _MOST_FRAMES, _MIN_JOINTS = 400, 6
 _WEAK_STEPS, _STEPS = 8, 60
@@ -27,6 +27,8 @@ _WEAK_STEPS, _STEPS = 8, 60
 _FLAT = 0.05
 # Joints that miss their rays by more of the body's size than that, in the median, belong to another motion.
 _MISS = 0.12
+# A mirrored body misses its rays as little before a distant camera; nearer ones tell them apart.
+_MIRRORED = 0.5
 
 
 def camera_orientation(joints: Points3, rays: Points2, valid: Flags) -> tuple[Matrix3, float]:
@@ -48,8 +50,37 @@ def camera_orientation(joints: Points3, rays: Points2, valid: Flags) -> tuple[Ma
     Raises
     ------
     ClipError
-        Too few joints, poses all but flat, or poses that are not those of the picture.
+        Too few joints, poses all but flat, mirrored ones, or poses that are not those of the picture.
     """
+    p, xy, w, size = _usable(joints, rays, valid)
+    if size <= 0 or np.linalg.svd(p[w > 0], compute_uv=False)[-1] / np.sqrt(w.sum()) < _FLAT * size:
+        raise ClipError("imported poses: all of them are flat, so front and back cannot be told")
+    rotation, off = _turned(p, xy, w, size)
+    _check(off)
+    if _turned(p * [-1.0, 1.0, 1.0], xy, w, size)[1] < _MIRRORED * off:
+        raise ClipError(
+            f"imported poses: expected right-handed axes, got poses whose mirror image fits the picture and which do "
+            f"not ({off:.0%} of the body's size off); mirror one axis of the file"
+        )
+    return rotation, off
+
+
+def miss(joints: Points3, rays: Points2, valid: Flags) -> float:
+    """How far poses in the camera's axes miss the picture: as :func:`camera_orientation` says it, without turning them.
+
+    Raises
+    ------
+    ClipError
+        Too few joints, or poses that are not those of the picture.
+    """
+    p, xy, w, size = _usable(joints, rays, valid)
+    off = _miss(p, xy, w, size)
+    _check(off)
+    return off
+
+
+def _usable(joints: Points3, rays: Points2, valid: Flags) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Centred joints, rays and weights (0 or 1) of frames with enough of them, and the size of the body."""
     valid = valid & np.isfinite(joints).all(-1) & np.isfinite(rays).all(-1)
     frames = np.flatnonzero(valid.sum(-1) >= _MIN_JOINTS)
     if not len(frames):
@@ -58,32 +89,40 @@ def camera_orientation(joints: Points3, rays: Points2, valid: Flags) -> tuple[Ma
     w = valid[frames].astype(np.float64)
     p = _centred(np.where(valid[frames][..., None], joints[frames], 0.0), w)
     xy = np.where(valid[frames][..., None], rays[frames], 0.0)
-    size = np.sqrt((w[..., None] * p**2).sum() / w.sum())
-    if size <= 0 or np.linalg.svd(p[w > 0], compute_uv=False)[-1] / np.sqrt(w.sum()) < _FLAT * size:
-        raise ClipError("imported poses: all of them are flat, so front and back cannot be told")
+    return p, xy, w, float(np.sqrt((w[..., None] * p**2).sum() / w.sum()))
+
+
+def _turned(p: np.ndarray, xy: np.ndarray, w: np.ndarray, size: float) -> tuple[Matrix3, float]:
+    """The rotation, and how far joints are then from their rays; infinity where they are behind the camera."""
     rotation = _weak_perspective(p, _centred(xy, w), w)
     for _ in range(_STEPS):
         turned = p @ rotation.T
         root, _, _ = closed_form(turned, xy, w)
-        miss, onto = _onto_rays(turned + root[:, None], xy)
+        away, onto = _onto_rays(turned + root[:, None], xy)
         # What is far from its ray says little; depths count as the camera sees them.
-        scale = np.median(miss[w > 0]) + 1e-9
-        weight = w / (1 + (miss / (2 * scale)) ** 2) / np.maximum(root[:, None, 2], 1e-3) ** 2
+        scale = np.median(away[w > 0]) + 1e-9
+        weight = w / (1 + (away / (2 * scale)) ** 2) / np.maximum(root[:, None, 2], 1e-3) ** 2
         new = _kabsch(_centred(p, weight), _centred(onto, weight), weight)
         done = np.abs(new - rotation).max() < 1e-7
         rotation = new
         if done:
             break
-    turned = p @ rotation.T
-    root, _, _ = closed_form(turned, xy, w)
-    miss, _ = _onto_rays(turned + root[:, None], xy)
-    off = float(np.median(miss[w > 0]) / size)
-    if not off < _MISS or not (root[:, 2] > 0).mean() > 0.5:
+    return rotation, _miss(p @ rotation.T, xy, w, size)
+
+
+def _miss(p: np.ndarray, xy: np.ndarray, w: np.ndarray, size: float) -> float:
+    root, _, _ = closed_form(p, xy, w)
+    away, _ = _onto_rays(p + root[:, None], xy)
+    return float(np.median(away[w > 0]) / size) if (root[:, 2] > 0).mean() > 0.5 else np.inf
+
+
+def _check(off: float) -> None:
+    if not off < _MISS:
+        how = f"miss the picture's by {off:.0%} of the body's size" if np.isfinite(off) else "are behind the camera"
         raise ClipError(
-            f"imported poses: expected those of this clip, got poses whose joints miss the picture's by {off:.0%} of "
-            "the body's size; check clip, time and frame of the file"
+            f"imported poses: expected those of this clip, got poses whose joints {how}; check clip, time and frame "
+            "of the file"
         )
-    return rotation, off
 
 
 def _centred(points: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ _SLOW_M_S, _LOWEST_M, _SPOT_M, _SPOT_S, _BREAK_S = 0.3, 0.04, 0.25, 0.1, 0.5
 _STRAIGHT, _IN_LINE_DEG, _AGREE_DEG = 0.85, 35.0, 20.0
 # From the ankle to the middle of the sole, forwards, as a share of stature; for bodies without heels and toes.
 _SOLE_AHEAD = 0.03
+_FEET = ("left_heel", "left_big_toe", "right_heel", "right_big_toe")
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,18 @@ def look(time: Times, joints: Points3, joints_of: str, stature_m: float) -> Evid
     joints
         (T, J, 3) m, placed before the camera, camera axes; NaN where unknown.
     joints_of
-        ``h36m17``, or ``posemill21`` with heels and toes.
+        ``h36m17``, or ``posemill21`` with heels and toes, which then say where the soles are if any are known.
     stature_m
         The person's.
     """
     joints = np.asarray(joints, dtype=np.float64)
     names = joint_set(joints_of)
+    if _FEET[0] in names.joints and not np.isfinite(joints[:, names.indices(_FEET)]).any((0, 2)).all():
+        # Imported poses may have none.
+        joints, names = joints[:, names.indices(joint_set("h36m17").joints)], joint_set("h36m17")
     step_s = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
     soles, above = _soles(joints, names, stature_m)
-    upright = _upright(joints, names)
+    upright = _upright(joints, names) & np.isfinite(soles).all((-1, -2))
     # Which foot is lower than the other is asked of a rough up, from both feet.
     rough, _, _ = _up(joints, soles.mean(1), names, upright)
     nothing = Spots(np.zeros((0, 3)), np.zeros(0))
@@ -105,8 +109,8 @@ def lateral_speed(time: Times, points: Points3) -> np.ndarray:
 
 def _soles(joints: Points3, names: JointSet, stature_m: float) -> tuple[np.ndarray, float]:
     """Left and right soles (T, 2, 3) m, and how high they are while they stand."""
-    if "left_heel" in names.joints:
-        feet = [joints[:, names.indices((f"{s}_heel", f"{s}_big_toe"))].mean(1) for s in ("left", "right")]
+    if _FEET[0] in names.joints:
+        feet = [joints[:, names.indices(pair)].mean(1) for pair in (_FEET[:2], _FEET[2:])]
         return np.stack(feet, 1), SOLE_HEIGHT * stature_m
     ankles = joints[:, names.indices(("left_ankle", "right_ankle"))]
     left, right, thorax = (joints[:, names.index(n)] for n in ("left_hip", "right_hip", "thorax"))
@@ -120,7 +124,9 @@ def _up(joints: Points3, support: Vector3, names: JointSet, frames: Flags) -> tu
     unknown = np.full(3, np.nan)
     if not frames.any():
         return unknown, 0, 0.0
-    balance = (np.einsum("j,tjd->td", _masses(names), joints) - support)[frames]
+    masses = _masses(names)
+    heavy = masses > 0
+    balance = (np.einsum("j,tjd->td", masses[heavy], joints[:, heavy]) - support)[frames]
     trunk = (joints[:, names.index("thorax")] - support)[frames]
     each = unit(unit(balance) + unit(trunk))
     middle = unit(np.median(each, axis=0))
@@ -138,8 +144,8 @@ def _support(soles: Points3, stands: Flags) -> Vector3:
 
 
 def _upright(joints: Points3, names: JointSet) -> Flags:
-    """Frames (T,) with one leg nearly straight and the trunk in line with it; all joints known."""
-    known = np.isfinite(joints).all((-1, -2))
+    """Frames (T,) with one leg nearly straight and the trunk in line with it; all joints known that have a mass."""
+    known = np.isfinite(joints[:, _masses(names) > 0]).all((-1, -2))
     pelvis, thorax = joints[:, names.index("pelvis")], joints[:, names.index("thorax")]
     out = np.zeros(len(joints), dtype=bool)
     for side in ("left", "right"):

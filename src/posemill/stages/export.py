@@ -32,6 +32,8 @@ MANIFEST = "export.json"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Time stamps that stay this near to a constant rate, in frames, are taken as constant.
 _JITTER = 0.1
+# Frames further apart than so many of a constant rate have others between them that are not there.
+_APART = 1.5
 _CAMERA_NOTE = "camera frame turned y-up: up is the camera's up, not gravity's; the floor is not known"
 
 
@@ -167,7 +169,7 @@ def _is_constant_rate(time: Times, fps: float) -> bool:
 def resample(time: Times, joints: Points3, valid: Flags, fps: float) -> tuple[Points3, Flags]:
     """Joints (T, J, 3) at constant ``fps`` from the first time stamp on, linear between frames.
 
-    A joint is valid in a new frame where both frames around it are.
+    A joint is valid in a new frame where both frames around it are, and are no further apart than frames are.
     """
     count = int(np.floor((time[-1] - time[0]) * fps + 0.5)) + 1
     wanted = np.clip(time[0] + np.arange(count) / fps, None, time[-1])
@@ -177,7 +179,8 @@ def resample(time: Times, joints: Points3, valid: Flags, fps: float) -> tuple[Po
     span = np.where(after > before, time[after] - time[before], 1.0)
     share = np.clip((wanted - time[before]) / span, 0.0, 1.0)
     # At a frame itself its neighbour has no say, not even by being invalid.
-    both = (valid[before] | (share == 1.0)[:, None]) & (valid[after] | (share == 0.0)[:, None])
+    near = (span * fps <= _APART) | (share == 0.0) | (share == 1.0)
+    both = near[:, None] & (valid[before] | (share == 1.0)[:, None]) & (valid[after] | (share == 0.0)[:, None])
     x0, x1 = np.where(valid[..., None], joints, 0.0)[before], np.where(valid[..., None], joints, 0.0)[after]
     mixed = x0 + share[:, None, None] * (x1 - x0)
     return np.where(both[..., None], mixed, np.nan), both

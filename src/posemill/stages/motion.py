@@ -67,7 +67,11 @@ def import_motion(
         captures.remove(path)
     seen: dict[tuple[str, str], Path] = {}
     for path in progress(captures, len(captures), "import", "file"):
-        capture = read_capture(path, skeletons)
+        try:
+            capture = read_capture(path, skeletons)
+        except InputError as error:
+            left_out.append(f"{path}: left out: {str(error).removeprefix(f'{path}: ')}")
+            continue
         name = (capture.subject, capture.clip)
         if name in seen:
             raise InputError(expected("files", f"one of {'/'.join(name)}", f"{seen[name]} and {path}"))

@@ -125,6 +125,11 @@ def read_cameras(path: Path) -> dict[tuple[str, str], H36MCamera]:
         return {(s, c): _from_h5(values, c, path) for (s, c), values in zip(found["names"], arrays, strict=True)}
     text = path.read_text(encoding="utf-8", errors="replace")
     match = re.search(r"<w0>\s*\[([^\]<]*)\]\s*</w0>", text)
+    if "<w0>" not in text:
+        do = "OpenCV's calibrations are read as .yml or .json"
+        raise InputError(
+            expected("calibration", "Human3.6M's metadata.xml with <w0>", "another XML", where=path, do=do)
+        )
     try:
         values = np.array([float(word) for word in re.split(r"[\s,]+", match[1].strip())] if match else [])
     except ValueError:

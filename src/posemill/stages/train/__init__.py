@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from posemill.errors import InputError
+from posemill.errors import InputError, expected
 
 __all__ = ["DETECTORS", "TRAINED", "run"]
 
@@ -26,6 +26,10 @@ def run(name: str, motion: Path | None, output: Path, *, seed: int = 0, options:
     known = (*TRAINED, *DETECTORS)
     if name not in known:
         raise InputError(f"train: expected {', '.join(known[:-1])} or {known[-1]}, got {name!r}")
+    if seed < 0:
+        raise InputError(expected("train: --seed", "0 or more", seed))
+    if not output.name or output.is_dir():
+        raise InputError(expected("train: --output", "a file to write", f"the folder {output}"))
     if name in DETECTORS:
         from posemill.stages.train import pose2d
 
