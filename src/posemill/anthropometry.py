@@ -17,6 +17,7 @@ __all__ = [
     "LEG_M",
     "LOWEST_ANKLE",
     "SEGMENTS",
+    "SHOULDERS",
     "SOLE_HEIGHT",
     "STANDARD_LENGTH_M",
     "body_length",
@@ -53,6 +54,8 @@ SEGMENTS: dict[tuple[str, str], float] = {
     ("right_shoulder", "right_hip"): 0.288,
 }
 """(joint, joint) to the distance between them as a share of stature."""
+SHOULDERS = 0.258
+"""Distance of the shoulders from each other as a share of stature."""
 
 
 def stature_px(keypoints: Points2, joints: str) -> np.ndarray:

@@ -22,6 +22,8 @@ import numpy as np
 __all__ = ["bridged", "few_at_a_time", "low_pass", "smooth"]
 
 _WINDOW, _MARGIN, _BATCH, _GAINS = 512, 256, 32, 64
+# Margins are as long as that at least: the memory of a low-pass at 1 Hz.
+_MEMORY_S = 1.5
 # Variance of place and velocity where nothing is known before: (30 m)² and (30 m/s)², wide against any person and
 # narrow against rounding; and for low_pass, whose points have any unit and whose variances are about 1/dt.
 _DIFFUSE, _DIFFUSE_ANY_UNIT = 900.0, 1e9
@@ -176,13 +178,15 @@ def _windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run the smoother over windows side by side; their margins are longer than its memory."""
     series, frames, n, m = points.shape
+    margin = max(_MARGIN, int(np.ceil(_MEMORY_S / np.median(np.diff(time))))) if frames > 1 else _MARGIN
+    window = max(_WINDOW, margin)
     mean, posterior = np.empty((series, frames, n, m)), np.empty((series, frames, n, n))
-    starts = [(s, k) for s in range(series) for k in range(0, frames, _WINDOW)]
+    starts = [(s, k) for s in range(series) for k in range(0, frames, window)]
     for first in range(0, len(starts), _BATCH):
         rows = np.array(starts[first : first + _BATCH])
         s, core = rows[:, :1], rows[:, 1]
-        begin = np.maximum(core - _MARGIN, 0)
-        end = np.minimum(core + _WINDOW + _MARGIN, frames)
+        begin = np.maximum(core - margin, 0)
+        end = np.minimum(core + window + margin, frames)
         index = begin[:, None] + np.arange((end - begin).max())
         inside = index < end[:, None]
         index = np.minimum(index, end[:, None] - 1)
@@ -190,9 +194,9 @@ def _windows(
         seen = observed[s, index] & inside
         x, p = _rts(dt, points[s, index], covariance[s, index], seen, breaks[s, index], q, diffuse)
         for row, (one, k) in enumerate(rows):
-            keep = slice(k - begin[row], min(k + _WINDOW, frames) - begin[row])
-            mean[one, k : k + _WINDOW] = x[row, keep]
-            posterior[one, k : k + _WINDOW] = p[row, keep]
+            keep = slice(k - begin[row], min(k + window, frames) - begin[row])
+            mean[one, k : k + window] = x[row, keep]
+            posterior[one, k : k + window] = p[row, keep]
     return mean, posterior
 
 

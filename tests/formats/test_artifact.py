@@ -9,6 +9,7 @@ from posemill.camera import Camera
 from posemill.errors import ArtifactError, InputError
 from posemill.formats import artifact as af
 from posemill.formats.artifact import Artifact, Clip, Track
+from posemill.formats.atomic import finished_file
 from posemill.skeleton import joint_set
 
 
@@ -208,7 +209,16 @@ def test_missing_file_is_one_line(tmp_path):
 
 
 def test_rubbish_of_a_killed_writer_is_removed(tmp_path):
-    (tmp_path / ".x.part-abc.h5").write_bytes(b"half")
-    (tmp_path / ".y.part-abc.h5").write_bytes(b"of another file")
+    (tmp_path / ".x.h5.part-abc.h5").write_bytes(b"half")
+    (tmp_path / ".x.csv.part-abc.csv").write_bytes(b"of another file")
     af.write(tmp_path / "x.h5", make())
-    assert {p.name for p in tmp_path.iterdir()} == {"x.h5", ".y.part-abc.h5"}
+    assert {p.name for p in tmp_path.iterdir()} == {"x.h5", ".x.csv.part-abc.csv"}
+
+
+def test_a_writer_that_misses_another_file_says_which(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"x\.h5: cannot be written: .*recipe: No such file") as error,
+        finished_file(tmp_path / "x.h5"),
+    ):
+        (tmp_path / "recipe").read_text()
+    assert "free some space" not in str(error.value) and not list(tmp_path.iterdir())

@@ -122,7 +122,7 @@ def test_the_opencv_model_nearest_to_the_datasets(tmp_path: Path):
     np.testing.assert_allclose(plain, np.stack([u, v], -1), atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["", "<w0>[1 2 3]</w0>", "<w0>[" + "x " * 300 + "]</w0>"])
+@pytest.mark.parametrize("text", ["<w0/><w0>[]</w0>", "<w0>[1 2 3]</w0>", "<w0>[" + "x " * 300 + "]</w0>"])
 def test_no_camera_file(tmp_path: Path, text: str):
     (tmp_path / "m.xml").write_text(text)
     with pytest.raises(InputError, match="w0: expected 300 numbers"):
@@ -275,7 +275,7 @@ def test_gan_poses(tmp_path: Path):
 def hourglass(folder: Path, pictures: int = 4) -> tuple[Path, Path]:
     rng = np.random.default_rng(0)
     part = rng.uniform(1, 900, (pictures, 16, 2))
-    part[1, 3] = 0
+    part[1, 3], part[1, 4] = 0, -1
     with h5py.File(folder / "annot.h5", "w") as file:
         file.attrs["name"] = "mpii"
         file["part"], file["center"], file["scale"] = part, part.mean(1), np.full(pictures, 2.5)
@@ -290,14 +290,14 @@ def test_hourglass_annotations_and_predictions(tmp_path: Path):
     marked, predicted = read_hourglass(*hourglass(tmp_path))
     assert marked.exact and not predicted.exact and marked.stills
     assert marked.keypoints is not None and predicted.keypoints is not None
-    assert np.isnan(marked.keypoints[1, 3]).all() and np.isfinite(marked.keypoints).sum() == 4 * 32 - 2
+    assert np.isnan(marked.keypoints[1, 3]).all() and np.isfinite(marked.keypoints).sum() == 4 * 32 - 4
     np.testing.assert_allclose(np.nanmedian(predicted.keypoints - marked.keypoints), 3)
     np.testing.assert_array_equal(marked.details["height_px"], 500)
     assert marked.details["image"][2] == "000000002.jpg"
     (only,) = read_hourglass(tmp_path / "annot.h5")
     np.testing.assert_array_equal(only.keypoints, marked.keypoints)
     (clip, _) = training_clips([marked, predicted])
-    assert not clip.valid[1, made.H17.index("left_hip")] and clip.valid.mean() > 0.97
+    assert not clip.valid[1, made.H17.index("left_hip")] and clip.valid.mean() > 0.95
 
 
 def test_hourglass_of_other_pictures(tmp_path: Path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posemill.errors import InputError
-from posemill.formats.artifact import write
+from posemill.formats.artifact import Artifact, Clip, Track, write
 from posemill.formats.bvh import write_bvh
 from posemill.formats.bvh_rig import bvh_from_joints
 from posemill.formats.motion import MOTION_JOINTS
@@ -180,3 +180,11 @@ def test_bvh_that_is_no_body_is_told_in_one_line(tmp_path, old, new, says):
     with pytest.raises(InputError, match=says) as error:
         read_truth(tmp_path / "a.bvh")
     assert str(error.value).startswith(str(tmp_path / "a.bvh")) and "\n" not in str(error.value)
+
+
+def test_an_artifact_without_poses_is_refused(tmp_path):
+    arrays = {"depth": np.ones((3, 28), np.float32), "valid": np.ones((3, 28), bool)}
+    clip = Clip("ok", "", 30.0, True, (640, 480), np.arange(3) / 30, tracks={"p1": Track(arrays)})
+    write(tmp_path / "depth.h5", Artifact("depth", "S1", "posemill28", {"walk": clip}))
+    with pytest.raises(InputError, match="kind of artifact: expected truth3d"):
+        read_truth(tmp_path / "depth.h5")

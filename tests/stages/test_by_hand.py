@@ -139,7 +139,7 @@ def test_lists_and_doctor(posemill):
 def test_what_was_typed_is_held_to_what_a_sheet_may_say(posemill, tmp_path):
     write_video(tmp_path / "v.mp4", 10)
     (tmp_path / "c.json").write_text('{"cameras": {"a": 3}}')
-    code, text = posemill(*"detect v.mp4 -o d.h5 --detector stub_standing --clip v".split())
+    code, text = posemill("detect", "v.mp4", "-o", "d.h5", "--detector", "stub_standing", "--clip", "v")
     assert (code, text) == (0, "")
     for step, said in (
         ("detect v.mp4 -o x.h5 --detector stub_standing --fps=-3", "--fps: expected a number from 0.1 to 2000"),
@@ -153,5 +153,5 @@ def test_what_was_typed_is_held_to_what_a_sheet_may_say(posemill, tmp_path):
         code, text = posemill(*step.split())
         assert code == 1 and said in text and text.count("\n") == 1, (step, text)
     assert not (tmp_path / "x.h5").exists()
-    code, text = posemill(*"gather d.h5 -o k.h5 --calibration c.json".split())
+    code, text = posemill("gather", "d.h5", "-o", "k.h5", "--calibration", "c.json")
     assert code == 0 and "clip v failed: c.json: camera: expected a table of names and values" in text

@@ -179,3 +179,19 @@ def test_main_person_is_seen_longest_and_largest() -> None:
     assert main_person(scores, boxes) == "p2"
     boxes["p1"][:3, 3] = 1000
     assert main_person(scores, boxes) == "p1"
+
+
+def test_somebody_seen_from_the_chest_up_is_cleaned_by_the_width_of_the_shoulders() -> None:
+    arms = [j for j, name in enumerate(LIMBS.joints) if name.endswith(("shoulder", "elbow", "wrist"))]
+    left = [j for j in arms if LIMBS.joints[j].startswith("left")]
+    keypoints, time = walker(40)
+    keypoints[:, [j for j in range(12) if j not in arms]] = np.nan
+    keypoints[20:23] = np.nan
+    keypoints[30, left[2]] += 200
+    result = cleaned(keypoints, time, jump=0.1, max_gap_s=0.25, sides=True)
+    assert result.valid[20:23][:, arms].all() and np.isfinite(result.sigma[result.valid]).all()
+    assert result.audit["rejected"] == 1
+    # Of one arm alone nobody's size is known: nothing is filled.
+    keypoints[:, [j for j in arms if j not in left]] = np.nan
+    alone = cleaned(keypoints, time, jump=0.1, max_gap_s=0.25)
+    assert not alone.valid[20:23].any() and alone.valid[:20][:, left].all()

@@ -339,6 +339,16 @@ def test_a_detectors_own_joints_do_not_move_the_root():
     assert off[0] < 0.002 and off[1] > 0.05
 
 
+def test_a_foot_that_is_never_seen_is_as_the_other():
+    pose = seen()[1]
+    feet = np.full((len(pose), 4, 3), np.nan)
+    feet[:, 0] = pose[:, SET.index("left_ankle")] + [0.07, 0.0, 0.0]
+    skeleton = Skeleton(LENGTHS, 1.0, 0.0, "height_m").with_feet([np.concatenate([pose, feet], 1)], "posemill21")
+    left_heel, right_heel = skeleton.lengths_m[16:18]
+    assert left_heel == pytest.approx(0.07) and right_heel == pytest.approx(0.07)
+    assert "right_heel" in skeleton.assumed and "left_heel" not in skeleton.assumed
+
+
 def test_the_world_is_calibrated_or_absent():
     assert (world_source(CAMERA), frame_of("calibration")) == ("calibration", "world")
     assert (world_source(Camera.prior(640, 480)), frame_of("none")) == ("none", "camera")

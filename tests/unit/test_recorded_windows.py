@@ -42,7 +42,7 @@ def test_every_recipe_takes_them(clips):
     recorded, rng = Recorded(clips), np.random.default_rng(0)
     for recipe in RECIPES.values():
         windows = recorded.draw(16, recipe.frames, rng)
-        for array in recipe.prepare(windows, recipe.constants(windows)).values():
+        for array in recipe.prepare(windows, recipe.constants(windows) if recipe.constants else {}).values():
             assert len(array) == 16 and np.isfinite(array).all()
 
 

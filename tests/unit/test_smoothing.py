@@ -102,6 +102,17 @@ def test_low_pass_has_the_gain_of_a_dual_pass_butterworth_and_no_lag(fps, hz):
     np.testing.assert_allclose(out[0, inner, 0], gain * wave[inner], atol=0.01 + 3 * (hz / fps) ** 2)
 
 
+def test_margins_are_as_long_as_the_memory_of_a_fast_clip(monkeypatch):
+    rng = np.random.default_rng(3)
+    time = np.arange(6000) / 1000
+    points = np.cumsum(rng.normal(0, 1, (1, 6000, 1)), axis=1)
+    parts, whole = (
+        low_pass(time, points, np.ones((1, 6000)), np.ones((1, 6000), bool), cutoff_hz=1.0, max_gap_s=1)
+        for _ in (monkeypatch.setattr(smoothing, "_WINDOW", 512), monkeypatch.setattr(smoothing, "_WINDOW", 10_000))
+    )
+    assert np.abs(parts - whole).max() < 1e-3 * points.std()
+
+
 def test_low_pass_weighs_by_sigma_and_keeps_gaps():
     time = np.arange(60) / 30
     points, sigma = np.zeros((1, 60, 3)), np.ones((1, 60))

@@ -15,6 +15,7 @@ A. Newell, K. Yang, J. Deng, "Stacked Hourglass Networks for Human Pose Estimati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
@@ -171,7 +172,7 @@ class Cutter:
         crops: list[np.ndarray] = []
         for rgb, time_s in frames:
             boxes = self._boxes.for_frame(rgb, time_s, None)
-            for box, who in zip(boxes, self._boxes.persons, strict=False):
+            for box, who in zip(boxes, self._boxes.persons, strict=True):
                 tags.append((self._frame, time_s, box, -1 if who is None else who))
                 crops.append(self._crop(rgb, box).pixels)
             self._frame += 1
@@ -245,12 +246,15 @@ class _Live(_Detector):
         self._process = process
 
     def __enter__(self) -> Self:
-        self._process.__enter__()
-        return super().__enter__()
+        with ExitStack() as stack:
+            stack.enter_context(self._process)
+            found = super().__enter__()
+            self._stack = stack.pop_all()
+        return found
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._process.__exit__(*error)
+        with self._stack:
+            super().__exit__(*error)
 
 
 class _Recorded:

@@ -14,7 +14,7 @@ A detector is a module named by an entry point of the group ``posemill.detectors
 
 It may also have ``weights(options)``, ``missing(path)``, ``convert(checkpoint, options)`` and ``card(options)``, which
 mean what they mean to lifters (:mod:`posemill.lifters.protocol`); the card of a weights file names it as ``detector``.
-``to_torch7(tensors, card)`` makes of weights what ``posemill convert`` writes as .t7.
+``to_torch7(tensors, card, where)`` makes of weights what ``posemill convert`` writes as .t7.
 
 Heavy libraries are imported inside ``create``, so that looking a detector up stays quick.
 """

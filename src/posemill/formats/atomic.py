@@ -32,7 +32,7 @@ def finished_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{path.stem}.part-"
+        prefix = f".{path.name}.part-"
         # One writer per file: what an earlier one left when it was killed is rubbish.
         for rubbish in path.parent.glob(f"{glob.escape(prefix)}*"):
             rubbish.unlink(missing_ok=True)
@@ -53,6 +53,9 @@ def finished_file(path: Path) -> Iterator[Path]:
         finally:
             os.close(folder)
     except OSError as error:
+        if temporary is not None and error.filename not in (None, str(temporary), str(path.parent)):
+            # Not this file, but one that its writer needs.
+            raise InputError(f"{path}: cannot be written: {error.filename}: {error.strerror}") from error
         free = shutil.disk_usage(_existing(path.parent)).free
         raise InputError(
             f"{path}: cannot be written: {error.strerror or error} ({free // 2**20} MiB free); "

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from posemill.errors import InputError, expected
+from posemill.formats.checkpoints.zip_member import DAMAGE
 
 __all__ = ["Found", "read_guarded"]
 
@@ -95,7 +96,7 @@ def _main(module: str, reader: str, file: str, what: str, arguments: str) -> Non
         answer = {"found": found, "arrays": [(array.dtype.str, array.shape) for array in arrays]}
     except InputError as error:
         answer = {"error": str(error)}
-    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
+    except (*DAMAGE, OSError, AttributeError) as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         answer = {"error": expected(what, "a whole HDF5 file", text, where=path)}
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")

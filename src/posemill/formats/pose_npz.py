@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from posemill.errors import InputError, expected
+from posemill.formats.checkpoints.zip_member import DAMAGE
 from posemill.formats.poses import FRAMES, PoseClip
 from posemill.skeleton import joint_set
 
@@ -81,6 +82,6 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             raise InputError(expected("size", f"at most {_LARGEST_BYTES >> 30} GiB", f"{size >> 30} GiB", where=path))
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, NotImplementedError, *DAMAGE) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(expected("contents", "plain arrays (npz without objects)", reason, where=path)) from None

@@ -118,7 +118,11 @@ def _read_artifact(path: Path) -> Poses:
         "merged3d": _from_merged,
         "lifted3d": _from_lifted,
         "placed3d": _from_placed,
+        "keypoints2d": _from_keypoints,
+        "detections2d": _from_keypoints,
     }
+    if artifact.schema not in readers:
+        raise InputError(expected("kind of artifact", " or ".join(readers), artifact.schema, where=path))
     if artifact.schema == "lifted3d" and artifact.attrs.get("units", "m") != "m":
         raise InputError(
             expected("units of the lifter", "m", artifact.attrs["units"], where=path, do="evaluate the merged file")
@@ -130,7 +134,7 @@ def _read_artifact(path: Path) -> Poses:
             continue
         if len(clip.tracks) != 1:
             raise InputError(expected(f"clip {name}", "one person", sorted(clip.tracks) or "nobody", where=path))
-        clips[name] = readers.get(artifact.schema, _from_keypoints)(clip)
+        clips[name] = readers[artifact.schema](clip)
     return _of_artifact(path, artifact, clips)
 
 

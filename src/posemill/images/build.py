@@ -124,7 +124,8 @@ def _with_docker(image: Image, context: Path, archive: Path | None, file: Path) 
     with docker.connect() as client:
         base = image.base_reference
         if archive is not None:
-            base = docker.import_base(client, archive, f"posemill-base:{archive.stem}")
+            # By content: a base that was made again is another one.
+            base = docker.import_base(client, archive, f"posemill-base:{sha256_file(archive)[:16]}")
         docker.build(client, image, context, base)
         identity = docker.digest(client, image.tag) or ""
         _say(f"{image.name}: in Docker as {image.tag}, {identity}")

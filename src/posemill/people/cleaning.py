@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import median_filter
 
-from posemill.anthropometry import stature_px
+from posemill.anthropometry import SHOULDERS, stature_px
 from posemill.arrays import Flags, PerJoint, Points2, Times
 from posemill.people.options import GatherOptions
 from posemill.people.sides import mend_sides
@@ -91,7 +91,7 @@ def clean(
     changed = {"low_score": valid & ~kept, "rejected": np.zeros_like(kept), "filled": np.zeros_like(kept)}
     sides: dict[str, np.ndarray] = {}
     if temporal and kept.any():
-        size, torn = _size(np.where(kept[..., None], keypoints, np.nan), joints)
+        size, torn = _size(np.where(kept[..., None], keypoints, np.nan), time, joints)
         if options.jump is not None:
             changed["rejected"], kept = kept & torn[:, None], kept & ~torn[:, None]
         if options.sides:
@@ -170,14 +170,16 @@ def fill_gaps(
 ) -> tuple[Points2, PerJoint, PerJoint, Flags]:
     """Fill gaps up to ``max_gap_s`` on a straight line; the ends are never extrapolated.
 
-    Sigma of a filled keypoint is that of its ends, plus how far a limb of a person of ``size_px`` (T,) can have left
-    the line: half the acceleration times the times to both ends. Its score is the lower one of its ends.
+    Nothing is filled where nobody's size is known (infinite). Sigma of a filled keypoint is that of its ends, plus how
+    far a limb of a person of ``size_px`` (T,) can have left the line: half the acceleration times the times to both
+    ends. Its score is the lower one of its ends.
 
     Returns
     -------
     keypoints (T, J, 2), score (T, J), sigma (T, J), valid (T, J)
     """
     filled = bridged(time, valid.T, max_gap_s).T if max_gap_s > 0 else valid
+    filled = valid | filled & np.isfinite(size_px)[:, None]
     index = np.arange(len(time))[:, None]
     before = np.maximum.accumulate(np.where(valid, index, 0), axis=0)
     after = np.minimum.accumulate(np.where(valid, index, len(time) - 1)[::-1], axis=0)[::-1]
@@ -185,7 +187,8 @@ def fill_gaps(
     t, t0, t1 = time[:, None], time[before], time[after]
     share = np.where(t1 > t0, (t - t0) / np.where(t1 > t0, t1 - t0, 1.0), 0.0)
     between = (1 - share)[..., None] * keypoints[before, column] + share[..., None] * keypoints[after, column]
-    strayed = 0.5 * _ACCELERATION * size_px[:, None] * (t - t0) * (t1 - t)
+    size = np.where(np.isfinite(size_px), size_px, 0.0)[:, None]
+    strayed = 0.5 * _ACCELERATION * size * (t - t0) * (t1 - t)
     grown = np.hypot(np.maximum(sigma[before, column], sigma[after, column]), strayed)
     lower = np.minimum(score[before, column], score[after, column])
     new = filled & ~valid
@@ -197,16 +200,28 @@ def fill_gaps(
     )
 
 
-def _size(keypoints: Points2, joints: str) -> tuple[np.ndarray, Flags]:
-    """Stature in px per frame, (T,), steadied over about a second's frames; the median where it is not known.
+def _size(keypoints: Points2, time: Times, joints: str) -> tuple[np.ndarray, Flags]:
+    """Stature in px per frame, (T,), steadied over a second; the median where it is not known.
 
-    And frames (T,) whose own pose is too large for it.
+    Of somebody whose trunk and legs are never seen it follows from the shoulders at their widest; without those, too,
+    it is infinite. And frames (T,) whose own pose is too large for it.
     """
     size = stature_px(keypoints, joints)
     known = np.isfinite(size)
-    usual = float(np.median(size[known])) if known.any() else np.inf
-    steady = median_filter(np.where(known, size, usual), size=31, mode="nearest")
+    usual = float(np.median(size[known])) if known.any() else _from_shoulders(keypoints, joints)
+    half_s = 0.5 / float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    steady = median_filter(np.where(known, size, usual), size=2 * round(half_s) + 1, mode="nearest")
     return steady, np.where(known, size, 0.0) > _LARGER * steady
+
+
+def _from_shoulders(keypoints: Points2, joints: str) -> float:
+    names = joint_set(joints)
+    if not {"left_shoulder", "right_shoulder"} <= set(names.joints):
+        return np.inf
+    left, right = (keypoints[:, names.index(f"{side}_shoulder")] for side in ("left", "right"))
+    wide = np.linalg.norm(left - right, axis=-1)
+    widest = float(np.nanquantile(wide, 0.95)) if np.isfinite(wide).any() else 0.0
+    return widest / SHOULDERS if widest > 0 else np.inf
 
 
 def _turned_over(keypoints: Points2, joints: str) -> Flags:

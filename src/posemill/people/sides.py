@@ -174,7 +174,9 @@ def _evidence(
     first, second = step[:-1, None, None], step[1:, None, None]
     plain = _acceleration(sides[0, :-2], sides[0, 1:-1], sides[0, 2:], first, second)
     either = np.concatenate(np.split(plain, 2, axis=1))
-    known = np.nanmedian(either, axis=0) if np.isfinite(plain).any() else np.zeros(either.shape[1])
+    seen = np.isfinite(either).any(axis=0)
+    known = np.zeros(either.shape[1])
+    known[seen] = np.nanmedian(either[:, seen], axis=0)
     usual = np.tile(np.fmax(known, _LEAST), 2)
     both = (near[:-1] & near[1:])[:, None]
     for a, b, c in np.ndindex(2, 2, 2):

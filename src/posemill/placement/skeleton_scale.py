@@ -112,10 +112,15 @@ class Skeleton:
         mirror = [children.index(names.joints[names.flip_permutation[names.index(child)]]) for child in children]
         seen = np.concatenate([np.zeros((0, len(children))), *(bone_lengths(p, joints_of)[:, first:] for p in poses)])
         known = np.isfinite(seen).any(axis=0)
+        own = np.full(len(children), np.nan)
+        own[known] = np.nanmedian(seen[:, known], axis=0) * self.scale
+        # Both sides are alike; one that was never seen is as the other.
+        sides = np.stack([own, own[mirror]])
+        either = np.isfinite(sides).any(axis=0)
         feet = self.stature_m * np.array([_FOOT[child.rsplit("_", 1)[1]] for child in children])
-        feet[known] = np.nanmedian(seen[:, known], axis=0) * self.scale
+        feet[either] = np.nanmean(sides[:, either], axis=0)
         absent = tuple(child for child, there in zip(children, known, strict=True) if not there)
-        lengths_m = np.concatenate([self.lengths_m, (feet + feet[mirror]) / 2])
+        lengths_m = np.concatenate([self.lengths_m, feet])
         soles = np.concatenate([np.zeros(0), *(_soles(pose, joints_of) for pose in poses)])
         sole_m = _SOLE * self.stature_m
         if np.isfinite(soles).any():

@@ -13,6 +13,7 @@ from posemill.errors import InputError, expected
 from posemill.formats.artifact import Artifact, Clip, file_sha256, read
 from posemill.formats.hourglass_mpii import read_hourglass_mpii
 from posemill.joint_axes import FEET
+from posemill.metrics.pairing import match_frames
 from posemill.skeleton import JOINT_SETS, LIMBS, joint_set
 from posemill.training.profile import DetectorProfile, profile_of, profile_text, write_profile
 from posemill.training.profile_fit import FitClip, fit_profile
@@ -84,9 +85,7 @@ def _clip(found: Artifact, clip: Clip, truth: Artifact, known: Clip, where: str)
     names = joint_set(truth.joint_set).joints
     own = joint_set(found.joint_set)
     joints = tuple(j for j in (*LIMBS, *FEET) if j in own.joints and j in names)
-    nearest = np.abs(clip.time[:, None] - known.time).argmin(1)
-    together = np.abs(clip.time - known.time[nearest]) <= 0.5 / known.fps
-    nearest = nearest[together]
+    together, nearest = match_frames(clip.time, known.time, 0.5 / known.fps)
     if len(nearest) < 4:
         raise InputError(expected("frames", "four or more at times of the truth", len(nearest), where=where))
     columns = own.indices(joints)

@@ -177,7 +177,7 @@ class Recipe:
     prepare: Callable[[Windows, Arrays], Arrays]
     loss: Callable[[Any, dict[str, Any]], Any]
     card: dict[str, Any] = field(default_factory=dict)
-    constants: Callable[[Windows], Arrays] = lambda windows: {}
+    constants: Callable[[Windows], Arrays] | None = None
     schedule: Schedule = field(default_factory=Schedule)
     optimise: Callable[[Any, Schedule], tuple[Any, Any]] = one_cycle
     before: Callable[[Any, float], None] | None = None
@@ -234,7 +234,8 @@ class Supervised(Training):
         self.network = with_matrix_convolutions(recipe.build(**recipe.network)).to(self.device)
         if schedule.stills and start is None:
             silence_neighbours(self.network)
-        self.extras = recipe.constants(self._windows(self.rng(0, 1), recipe.frames))
+        constants = recipe.constants
+        self.extras = constants(self._windows(self.rng(0, 1), recipe.frames)) if constants else {}
         if start is not None:
             rest = begin_with(self.network, start)
             self.extras = {name: rest.get(name, value) for name, value in self.extras.items()}

@@ -95,8 +95,8 @@ def open_hourglass(path: Path, predictions: str) -> Found:
         names: Any = file.get("imgname")
         rows = np.ravel(np.asarray(names)) if isinstance(names, h5py.Dataset) else []
         images = [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in rows]
-        # Hidden joints are marked too: ``visible`` says something else.
-        marked = (part != 0).any(axis=-1)
+        # Hidden joints are marked too: ``visible`` says something else. 0 or -1 stands where none is.
+        marked = (part > 0).all(axis=-1)
     arrays = [part, marked, center, scale]
     if predictions:
         with h5py.File(predictions, "r") as file:

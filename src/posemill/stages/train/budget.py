@@ -17,6 +17,7 @@ from posemill.stages import train
 from posemill.stages.train import linear, posemill, windows
 from posemill.stages.train.compare_rows import Row
 from posemill.stages.train.data import MotionSplit
+from posemill.stages.train.running import stage_module
 
 if TYPE_CHECKING:
     from posemill.training.engine import Training
@@ -72,7 +73,7 @@ def train_for(
     }
     state = _state(said, request)
     if not state:
-        code = code_hash("posemill.training.pace", f"posemill.stages.train.{_MODULES.get(row.lifter, 'windows')}")
+        code = code_hash("posemill.training.pace", stage_module(row.lifter))
         state = {
             "request": request,
             "code": code,
@@ -89,9 +90,6 @@ def train_for(
         write_text(said, json.dumps(state, indent=1) + "\n")
     supervision = str(read_card(output)["supervision"])
     return Trained(output, state["steps"], state["frames_seen"], state["seconds"], supervision, state["code"])
-
-
-_MODULES = {"linear": "linear", "posemill": "posemill"}
 
 
 def _state(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:

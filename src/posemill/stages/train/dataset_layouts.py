@@ -114,8 +114,10 @@ def _videopose3d(path: Path, options: DatasetOptions) -> Read:
         # A name in the folder, or a path from here.
         flat = folder / options.dataset_2d
         flat = flat if flat.is_file() else Path(options.dataset_2d)
-    if flat is None and zipfile.is_zipfile(path) and "positions_2d.npy" in zipfile.ZipFile(path).namelist():
-        solid, flat = None, path
+    if flat is None and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if "positions_2d.npy" in archive.namelist():
+                solid, flat = None, path
     cameras = _cameras(folder, options)
     known = None if cameras is None else read_cameras(cameras)
     return read_videopose3d(solid, flat, known), _hashes(solid, flat, cameras)

@@ -70,6 +70,14 @@ class Start:
         self.card = {"file": path.name, "sha256": sha256_file(path)}
 
 
+_MODULES = {"linear": "linear", "posemill": "posemill", "hourglass": "pose2d", "pose_resnet": "pose2d"}
+
+
+def stage_module(name: str) -> str:
+    """Module that trains a method."""
+    return f"posemill.stages.train.{_MODULES.get(name, 'windows')}"
+
+
 def run_folder(output: Path) -> Path:
     """Folder of the run that makes ``output``."""
     return output.with_name(f"{output.name}.run")
@@ -111,7 +119,8 @@ def go(
     running = Running(**{key: getattr(options, key) for key in RunOptions.model_fields})
     whole = {
         **request,
-        "code": code_hash("posemill.training.engine", "posemill.training.presets", type(training).__module__),
+        # The stage's module has all that decides the bytes: examples and networks, too.
+        "code": code_hash(type(training).__module__, stage_module(name)),
         "libraries": library_versions(("numpy", "scipy", "torch")),
         "device": training.device.type,
         "reduced": reduced(training.device),
