@@ -9,7 +9,18 @@ import numpy as np
 
 from posemill.arrays import Matrix3, PerJoint, Points3, Vector3
 
-__all__ = ["about_x", "about_z", "align", "procrustes", "residuals", "rotation_between", "skew", "unit"]
+__all__ = [
+    "about_x",
+    "about_z",
+    "align",
+    "axis_sigma",
+    "procrustes",
+    "residuals",
+    "roll_and_elevation",
+    "rotation_between",
+    "skew",
+    "unit",
+]
 
 
 def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from posemill.camera import Camera
-from posemill.merging.contacts import FLAT, HEEL, SWING, TOE, foot_states, hysteresis, image_speeds
+from posemill.merging.contacts import FLAT, HEEL, SWING, TOE, foot_states, image_speeds
 from posemill.merging.options import MergeOptions
+from posemill.metrics.image_contacts import hysteresis
 from posemill.skeleton import JOINT_SETS
 
 SET = JOINT_SETS["blazepose33"]

@@ -88,6 +88,8 @@ class DetectorCard:
         Distributions whose versions decide its results.
     reference
         The paper.
+    notes
+        What else a user should know, a line each.
     needs_truth
         It looks at the truth instead of the picture: for evaluation only, and on clips that have one.
     profile

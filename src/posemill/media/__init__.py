@@ -16,10 +16,9 @@ from posemill.errors import ClipError, InputError, expected
 from posemill.media import stills, video
 from posemill.media.frame import Frame, VideoInfo
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Frame", "VideoInfo", "frames", "probe"]
+__all__ = ["IMAGE_SUFFIXES", "Frame", "VideoInfo", "frames", "probe"]
 
 IMAGE_SUFFIXES = stills.SUFFIXES
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".mxf")
 
 
 def _is_stills(path: Path) -> bool:

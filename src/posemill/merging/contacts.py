@@ -24,7 +24,7 @@ from posemill.merging.options import MergeOptions
 from posemill.skeleton import joint_set
 from posemill.smoothing import low_pass
 
-__all__ = ["FLAT", "HEEL", "PARTS", "SWING", "TOE", "clearly_along", "foot_states", "hysteresis", "image_speeds"]
+__all__ = ["FLAT", "HEEL", "PARTS", "SWING", "TOE", "clearly_along", "foot_states", "image_speeds"]
 
 PARTS = ("heel", "big_toe", "ankle")
 """Parts of a foot, in the order of the last axis of speeds."""
@@ -185,14 +185,3 @@ def _viterbi(evidence: np.ndarray, step: np.ndarray, rate_hz: float) -> np.ndarr
     for k in range(frames - 1, 0, -1):
         out[k - 1] = back[k, np.arange(feet), out[k]]
     return out
-
-
-def hysteresis(enter: np.ndarray, leave: np.ndarray) -> np.ndarray:
-    """State (T,) that goes on where ``enter``, off where ``leave``, and else stays; off before the first event.
-
-    >>> hysteresis(np.array([0, 1, 0, 0, 0], bool), np.array([0, 0, 0, 1, 0], bool)).astype(int)
-    array([0, 1, 1, 0, 0])
-    """
-    event = np.where(leave, -1, np.where(enter, 1, 0))
-    last = np.maximum.accumulate(np.where(event != 0, np.arange(len(event)), -1))
-    return (last >= 0) & (event[np.maximum(last, 0)] == 1)

@@ -11,10 +11,9 @@ import numpy as np
 
 from posemill.arrays import Flags, Points2, Times
 from posemill.errors import InputError, expected
-from posemill.merging.contacts import hysteresis
 from posemill.skeleton import joint_set
 
-__all__ = ["ENTER_M_S", "LEAVE_M_S", "MIN_S", "image_contacts"]
+__all__ = ["ENTER_M_S", "LEAVE_M_S", "MIN_S", "hysteresis", "image_contacts"]
 
 # On the walks of the demo 96 % of these frames have the true foot on the floor, and two thirds of those with the whole
 # sole down are found; MediaPipe's noise alone moves a resting foot by 0.2 m/s.
@@ -75,3 +74,14 @@ def _long_enough(time: Times, on: np.ndarray) -> np.ndarray:
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         out[start:stop] = time[stop - 1] - time[start] >= MIN_S - 1e-9
     return out
+
+
+def hysteresis(enter: np.ndarray, leave: np.ndarray) -> np.ndarray:
+    """State (T,) that goes on where ``enter``, off where ``leave``, and else stays; off before the first event.
+
+    >>> hysteresis(np.array([0, 1, 0, 0, 0], bool), np.array([0, 0, 0, 1, 0], bool)).astype(int)
+    array([0, 1, 1, 0, 0])
+    """
+    event = np.where(leave, -1, np.where(enter, 1, 0))
+    last = np.maximum.accumulate(np.where(event != 0, np.arange(len(event)), -1))
+    return (last >= 0) & (event[np.maximum(last, 0)] == 1)

@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["DEPTH", "STRIDE", "Hourglass", "Level", "Residual", "Stack", "empty", "fused", "layers", "parameter_count"]
+__all__ = ["DEPTH", "Hourglass", "Level", "Residual", "Stack", "empty", "fused", "layers", "parameter_count"]
 
 DEPTH = 4
 """Times that an hourglass halves its picture."""
-STRIDE = 4
-"""Input pixels per heatmap pixel."""
 
 
 class Residual(nn.Module):

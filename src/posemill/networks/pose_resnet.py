@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BLOCKS", "STRIDE", "PoseResnet"]
+__all__ = ["BLOCKS", "PoseResnet"]
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Bottlenecks in each of the four layers, by depth."""
-STRIDE = 4
-"""Input pixels per heatmap pixel."""
 _EXPANSION = 4
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["RECEPTIVE_FIELD", "VideoGan", "from_official"]
+__all__ = ["VideoGan", "from_official"]
 
-RECEPTIVE_FIELD = 27
 _SLOPE = 0.01
 
 

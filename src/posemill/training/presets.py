@@ -17,9 +17,8 @@ from posemill.skeleton import JOINT_SETS
 from posemill.training.recipes import RECIPES
 from posemill.training.supervised import Critic, Recipe, Schedule
 
-__all__ = ["PRESETS", "SMOOTHNESS", "of", "own", "share_schedule"]
+__all__ = ["SMOOTHNESS", "of", "own", "share_schedule"]
 
-PRESETS = ("short", "paper")
 _SET = JOINT_SETS["h36m17"]
 
 

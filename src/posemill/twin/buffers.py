@@ -1,7 +1,7 @@
 """Pictures of the figure without any look: which triangle each pixel shows, and which way it faces.
 
-Light, colours, cloth and surroundings are put on afterwards (:mod:`posemill.training.painted`), so that one picture
-serves many times. One unlit pass writes each triangle's number as its colour.
+Light, colours, cloth and surroundings are put on afterwards (:mod:`posemill.training.pictures.painted`), so that one
+picture serves many times. One unlit pass writes each triangle's number as its colour.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def _own() -> np.ndarray:
     """(16, B + 1) whether a bone's surface over an mpii16 joint counts as that joint's own; the last is nothing's."""
     own = own_bones()
     used = converter(JOINT_SET, "mpii16") > 0
+    # What is no bone's hides nothing: a hat or hair over the head's top, a shirt over the thorax.
     out = np.ones((len(joint_set("mpii16").joints), len(BONES) + 1), dtype=bool)
     out[:, :-1] = (used[:, :, None] & own[None]).any(1)
-    # A hat or hair over the head's top, a shirt over the thorax.
     return out
 
 

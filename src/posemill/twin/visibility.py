@@ -4,7 +4,7 @@ Definition
 ----------
 A joint is visible if it projects inside the image and nothing lies in front of it, where the joint's own flesh counts
 as nothing: a triangle of a bone that meets at the joint hides it only if it is nearer to the camera than the joint by
-more than ``OWN_M`` (the limb's thickness); any other triangle hides it if it is nearer by more than ``OTHER_M``.
+more than that flesh is thick; any other triangle hides it if it is nearer by more than ``OTHER_M``.
 Landmarks on the skin (nose, eyes, ears) have no flesh over them: everything nearer by ``SKIN_M`` hides them.
 """
 

@@ -33,7 +33,6 @@ from posemill.skeleton import joint_set
 
 __all__ = [
     "CAMERAS",
-    "CHEST_CAMERAS",
     "open_test",
     "open_training",
     "read_3dhp_calibration",
@@ -44,8 +43,6 @@ __all__ = [
 
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 """Those that published work trains on."""
-CHEST_CAMERAS = (0, 2, 4, 7, 8)
-"""Of these, the ones at chest height."""
 _FPS_50 = {("S1", "Seq2"), ("S3", "Seq1"), ("S3", "Seq2"), ("S5", "Seq1"), ("S5", "Seq2")}
 _TRAIN, _TEST = "mpi_inf_3dhp28", "mpi_inf_3dhp17"
 _SIZE = (2048, 2048)

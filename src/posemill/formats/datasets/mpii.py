@@ -1,8 +1,8 @@
 """MPII: single pictures with marked 2D, and what detectors found on them.
 
 - 3dpose_gan's ``mpii_poses.npy``: (N, 34) px, x and y of Human3.6M-17 joints in turn, spine and neck made up.
-- Stacked hourglass: ``annot.h5`` (``imgname``, ``center``, ``scale``, ``part`` (N, 16, 2), 0 where a joint is not
-  marked) and ``preds.h5`` (``preds`` (N, 16, 2)) of the same pictures.
+- Stacked hourglass: ``annot.h5`` (``imgname``, ``center``, ``scale``, ``part`` (N, 16, 2), 0 or -1 where a joint is
+  not marked) and ``preds.h5`` (``preds`` (N, 16, 2)) of the same pictures.
 - SimpleBaseline's JSON: a list of ``image``, ``center``, ``scale``, ``joints`` (16 x 2, counted from 1, -1 where not
   marked), ``joints_vis``; without joints in the test split.
 

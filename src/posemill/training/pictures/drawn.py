@@ -18,9 +18,9 @@ from posemill.twin.mocap import from_motion
 
 __all__ = ["Shard", "draw_build", "draw_pose", "draw_shard", "draw_view"]
 
+# Cameras that see each pose.
 _VIEWS = 2
 _CHANGES = Changes(turned=0.08, leaning=0.18, folded=0.18, reaching=0.18)
-"""Cameras that see each pose."""
 _SET = joint_set("posemill21")
 
 

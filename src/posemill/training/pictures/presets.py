@@ -7,10 +7,8 @@ from typing import Any
 
 from posemill.training.pictures.pose2d import Schedule2d
 
-__all__ = ["NETWORKS2D", "Preset2d", "build", "preset2d"]
+__all__ = ["Preset2d", "build", "preset2d"]
 
-NETWORKS2D = ("hourglass", "pose_resnet")
-"""Detectors that can be trained."""
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
