@@ -20,13 +20,16 @@ __all__ = [
     "SHOULDERS",
     "SOLE_HEIGHT",
     "STANDARD_LENGTH_M",
+    "STATURE_PER_LENGTH",
     "body_length",
     "leg_length",
     "stature_px",
 ]
 
 STANDARD_LENGTH_M = 1.30
-"""Thigh + shank + trunk (pelvis to thorax) of the body that lifters answer with: about 1.70 m tall."""
+"""Thigh + shank + trunk (pelvis to thorax) of the body that lifters answer with."""
+STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
+"""How tall a body is over that length of it."""
 
 # Heights above the floor as shares of stature; the first two are medians over captured motion with the true up.
 ANKLE_HEIGHT = 0.050

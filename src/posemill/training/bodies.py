@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemill.anthropometry import STANDARD_LENGTH_M, body_length
+from posemill.anthropometry import STATURE_PER_LENGTH, body_length
 from posemill.geometry import about_x, about_z, unit
 from posemill.skeleton import JOINT_SETS
 
-__all__ = ["STANDARD_LENGTH_M", "BodyLibrary", "body_length", "pose_library", "sample_bodies"]
+__all__ = ["BodyLibrary", "pose_library", "sample_bodies"]
 
 _SET = JOINT_SETS["h36m17"]
 _PARENTS = np.array(_SET.parents[1:])
@@ -110,7 +110,7 @@ def sample_bodies(library: BodyLibrary, count: int, rng: np.random.Generator) ->
     mirrored = joints[:, _FLIP] * np.array([-1.0, 1.0, 1.0])
     joints = np.where((rng.random(count) < 0.5)[:, None, None], mirrored, joints)
     height_m = rng.uniform(1.45, 1.95, count)
-    return joints * (height_m / 1.70 * STANDARD_LENGTH_M / body_length(joints))[:, None, None]
+    return joints * (height_m / (STATURE_PER_LENGTH * body_length(joints)))[:, None, None]
 
 
 def _proportions(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from posemill.anthropometry import STANDARD_LENGTH_M, body_length
+from posemill.anthropometry import STATURE_PER_LENGTH, body_length
 from posemill.errors import InputError, expected
 from posemill.joint_axes import base_of, joint_axes
 from posemill.skeleton import JOINT_SETS, LIMBS
@@ -16,7 +16,6 @@ from posemill.training.profile import HIP_WIDTHS, SCORE_LEVELS, DetectorProfile
 
 __all__ = ["DetectorErrors", "Disturbance", "draw_errors", "remembered"]
 
-_STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 _LEG = ("knee", "ankle", "heel", "big_toe")
 _CHUNK_FRAMES = 4096  # so that what is worked on stays in the processor's caches
 
@@ -113,7 +112,7 @@ def draw_errors(
         body = [list(names).index(name) for name in JOINT_SETS["h36m17"].joints if name in names]
         if len(body) != len(JOINT_SETS["h36m17"]):
             raise InputError(expected("stature_m", "given, or all joints of h36m17", f"{len(body)} of them"))
-        stature_m = _STATURE_PER_LENGTH * body_length(joints[:, frames // 2, body])
+        stature_m = STATURE_PER_LENGTH * body_length(joints[:, frames // 2, body])
     share = None if weights is None else np.asarray(weights) / np.sum(weights)
     chosen = rng.choice(len(profiles), size=count, p=share)
     table = _Table(profiles, wanted)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from posemill.anthropometry import STANDARD_LENGTH_M, STATURE_PER_LENGTH, body_length
 from posemill.errors import InputError, expected
 from posemill.networks.rays import INPUT_WIDTH, OUTPUT_WIDTH, ray_pose
 from posemill.skeleton import JOINT_SETS
-from posemill.training.bodies import STANDARD_LENGTH_M, BodyLibrary, body_length, sample_bodies
+from posemill.training.bodies import BodyLibrary, sample_bodies
 from posemill.training.engine import Arrays, Training
 from posemill.training.noise import NoiseLevels, constant_white_noise, drop_joints, image_noise, redefine_joints
 from posemill.training.steps import fast, step_optimiser
@@ -36,7 +37,6 @@ __all__ = [
 LIMB_INDICES = JOINT_SETS["h36m17"].indices(JOINT_SETS["limbs12"].joints)
 # Views from which the deviation of each coordinate is taken.
 _STATISTICS = 8192
-_STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Examples:
 
 def stature_px(views: Views) -> np.ndarray:
     """Height (N,) in pixels that each person would have standing upright where the pelvis is."""
-    stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+    stature = STATURE_PER_LENGTH * body_length(views.joints_camera)
     return stature * views.focal_px / views.joints_camera[:, 0, 2]
 
 
@@ -95,7 +95,7 @@ def examples(library: BodyLibrary, count: int, rng: np.random.Generator, schedul
     """Draw bodies, cameras and detector errors, and make network inputs and targets of them."""
     bodies = sample_bodies(library, count, rng)
     views = view(bodies, rng, schedule.cameras)
-    stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+    stature = STATURE_PER_LENGTH * body_length(views.joints_camera)
     seen = redefine_joints(views.joints_camera, stature, rng, schedule.noise)[:, LIMB_INDICES]
     pixels = image_noise(views.project(seen)[:, None], stature_px(views), rng, schedule.noise)[:, 0]
     # Half of all users know their camera's focal length; the others have it from a prior.
@@ -203,7 +203,7 @@ def held_out_views(bodies: np.ndarray, noise: str, schedule: Schedule, seed: int
     if noise == "white":
         pixels = constant_white_noise(pixels, stature_px(views), 0.012, rng)
     elif noise == "detector":
-        stature = _STATURE_PER_LENGTH * body_length(views.joints_camera)
+        stature = STATURE_PER_LENGTH * body_length(views.joints_camera)
         seen = redefine_joints(views.joints_camera, stature, rng, schedule.noise)[:, LIMB_INDICES]
         pixels = image_noise(views.project(seen)[:, None], stature_px(views), rng, schedule.noise)[:, 0]
     elif noise != "exact":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from posemill.anthropometry import STANDARD_LENGTH_M, body_length
+from posemill.anthropometry import STATURE_PER_LENGTH, body_length
 from posemill.formats.motion import MotionClip
 from posemill.geometry import about_x, about_z
 from posemill.skeleton import JOINT_SETS
@@ -202,7 +202,7 @@ def draw_motions(
     directions[:, :, _FREE] += rng.normal(0, changes.turned, (count, 1, len(_FREE), 3)).astype(np.float32)
     directions /= np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), np.float32(1e-6))
     joints = _put_together(directions, library.lengths[legs] * _proportions(count, rng))
-    size = rng.uniform(*changes.stature_m, count) / 1.70 * STANDARD_LENGTH_M / body_length(joints[:, 0, :_BODY])
+    size = rng.uniform(*changes.stature_m, count) / (STATURE_PER_LENGTH * body_length(joints[:, 0, :_BODY]))
     joints *= size.astype(np.float32)[:, None, None, None]
     # A smaller person's way is shorter; where in the world it is does not matter to a camera that follows it.
     way = (roots - roots[:, frames // 2, None]) * size.astype(np.float32)[:, None, None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from posemill.anthropometry import STANDARD_LENGTH_M, body_length
+from posemill.anthropometry import STANDARD_LENGTH_M, STATURE_PER_LENGTH, body_length
 from posemill.detectors.noise import HOURGLASS, TIME_CONSTANT_S
 from posemill.geometry import unit
 from posemill.networks.clip_rays import DEFINITIONS, JOINTS_IN, ClipInputs, clip_inputs
@@ -26,7 +26,6 @@ _SET = JOINT_SETS["posemill21"]
 _SEEN = _SET.indices(JOINTS_IN.joints)
 _BODY = len(JOINT_SETS["h36m17"])
 _LIMBS = len(JOINT_SETS["limbs12"])
-_STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def as_seen(motions: Motions, rng: np.random.Generator, sources: Sources) -> tup
     views = view(motions.joints.reshape(count, -1, 3), rng, sources.cameras)
     joints = views.joints_camera.reshape(motions.joints.shape).astype(np.float32)
     length = body_length(joints[:, frames // 2, :_BODY])
-    stature = (_STATURE_PER_LENGTH * length).astype(np.float32)
+    stature = (STATURE_PER_LENGTH * length).astype(np.float32)
     at = joints[:, :, _SEEN]
     plane = at[..., :2] / np.maximum(at[..., 2:], np.float32(0.1))
     # A statures' length on the plane, where each joint is.

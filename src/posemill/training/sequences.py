@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from posemill.anthropometry import STANDARD_LENGTH_M, body_length
+from posemill.anthropometry import STANDARD_LENGTH_M, STATURE_PER_LENGTH, body_length
 from posemill.skeleton import JOINT_SETS
 from posemill.training.noise import NoiseLevels, image_noise
 from posemill.training.virtual_cameras import CameraRange, view
@@ -18,7 +18,6 @@ __all__ = ["FRAME_RATE", "Captured", "Source", "Windows", "before_cameras", "dra
 _SET = JOINT_SETS["h36m17"]
 _FLIP = _SET.flip_permutation
 _HIPS, _SHOULDERS = ((_SET.index(f"left_{j}"), _SET.index(f"right_{j}")) for j in ("hip", "shoulder"))
-_STATURE_PER_LENGTH = 1.70 / STANDARD_LENGTH_M
 FRAME_RATE = (24.0, 60.0)
 """Rates, frames per second, at which the frames of a window follow each other in training."""
 
@@ -175,5 +174,5 @@ def _as_detected(keypoints: np.ndarray, stature_px: np.ndarray, rng: np.random.G
 
 
 def _stature_px(joints_camera: np.ndarray, focal_px: np.ndarray) -> np.ndarray:
-    stature = _STATURE_PER_LENGTH * body_length(joints_camera)
+    stature = STATURE_PER_LENGTH * body_length(joints_camera)
     return (stature * focal_px[:, None] / joints_camera[:, :, 0, 2]).mean(axis=1)

@@ -144,9 +144,9 @@ def _evaluate(network: Any, held_out: dict[str, np.ndarray], schedule: Any) -> t
 
 def _predicted(network: Any, bodies: np.ndarray, noise: str, schedule: Any, seed: int) -> dict[str, np.ndarray]:
     """Predict views of one subject; camera frame, metres, relative to the pelvis."""
+    from posemill.anthropometry import STANDARD_LENGTH_M, body_length
     from posemill.networks.linear import predict
     from posemill.networks.rays import ray_pose
-    from posemill.training.bodies import STANDARD_LENGTH_M, body_length
     from posemill.training.linear import held_out_views
 
     repeated = np.concatenate([bodies] * -(-_VIEWS_PER_SUBJECT // len(bodies)))[:_VIEWS_PER_SUBJECT]
