@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--start-s", type=float, default=START_S, help="start of one job")
     parser.add_argument("--detect-ms", type=float, default=DETECT_MS, help="detection of a frame")
     parser.add_argument("--tail-ms", type=float, default=TAIL_MS, help="all other stages, per frame")
-    parser.add_argument("--tail-jobs", type=int, default=9, help="jobs per subject")
+    parser.add_argument("--tail-jobs", type=int, default=11, help="jobs per subject")
     given = parser.parse_args()
     model = {key: getattr(given, key) for key in ("frames", "start_s", "detect_ms", "tail_ms", "tail_jobs")}
     print("model: " + ", ".join(f"{key} {value}" for key, value in model.items()))
